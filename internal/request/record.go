@@ -1,0 +1,67 @@
+package request
+
+import "time"
+
+// Actor is the person a record is about: the Slack account that acted and the
+// Entra account it was found to be.
+type Actor struct {
+	Slack    SlackUser `json:"slack,omitzero"`
+	ObjectID string    `json:"object_id,omitempty"`
+	Standing Standing  `json:"standing,omitempty"`
+	Evidence string    `json:"evidence,omitempty"`
+}
+
+// Record is one entry of the audit record: a decision of the gate, or a step of
+// the request's life. The store writes it in the same atomic write as the step.
+type Record struct {
+	Time      time.Time `json:"time"`
+	Request   ID        `json:"request"`
+	Event     string    `json:"event"`              // what was asked for or happened
+	Decision  string    `json:"decision,omitempty"` // "allowed" or "refused" where the gate decided
+	Reason    Reason    `json:"reason,omitempty"`
+	State     State     `json:"state"` // after the step
+	Actor     Actor     `json:"actor,omitzero"`
+	Requester string    `json:"requester,omitempty"` // object ids
+	Approver  string    `json:"approver,omitempty"`
+	Target    string    `json:"target,omitempty"`
+	TargetUPN string    `json:"target_upn,omitempty"`
+	Channel   string    `json:"channel,omitempty"`
+	Message   string    `json:"message,omitempty"`
+	Outcome   *Outcome  `json:"outcome,omitempty"`
+}
+
+// Head is the end of the audit chain: how many lines there are and the hash of
+// the last. The zero Head is the beginning.
+type Head struct {
+	Count uint64 `json:"count"`
+	Hash  string `json:"hash"`
+}
+
+// Chain turns records into the lines that follow head, each naming the hash of
+// the line before it, and returns the new head. It is pure; the store calls it
+// inside the atomic write, possibly several times.
+type Chain func(head Head, records []Record) (lines [][]byte, next Head, err error)
+
+func (c Caller) actor() Actor {
+	return Actor{Slack: c.Slack, ObjectID: c.ObjectID, Standing: c.Standing, Evidence: c.Evidence}
+}
+
+// record begins the record of a step that led to r.
+func (r Request) record(event string, actor Caller, now time.Time) Record {
+	return Record{
+		Time: now.UTC(), Request: r.ID, Event: event, State: r.State, Actor: actor.actor(),
+		Requester: r.Requester.ObjectID, Approver: r.Approver.ObjectID,
+		Target: r.Target.ObjectID, TargetUPN: r.Target.UPN,
+		Channel: r.Origin.Channel, Message: r.Card.TS,
+	}
+}
+
+func (rec Record) allowed() Record {
+	rec.Decision = "allowed"
+	return rec
+}
+
+func (rec Record) refused(why Reason) Record {
+	rec.Decision, rec.Reason = "refused", why
+	return rec
+}

@@ -1,0 +1,412 @@
+// Package request is the domain: one asked-for revocation, who may do what to
+// it and what follows. It holds the only judgement in the program (transitions.go),
+// the service that carries judgements out (service.go, worker.go) and the short
+// wishes it has of the other rooms (the interfaces in service.go).
+//
+// It must not know Slack, Microsoft, Redis or HTTP: standard library only, and
+// every fact arrives as a value. Facts come from outside, judgement is made here.
+package request
+
+import (
+	"slices"
+	"time"
+)
+
+// ID names a request. It is opaque, unguessable for whoever has not seen the
+// signed delivery it was derived from, and safe to show in message metadata.
+type ID string
+
+// State is where a request is in its life.
+type State string
+
+// The states in the order of a request's life. A request leaves the first six
+// only by a transition; the last four are final.
+const (
+	Received  State = "received"  // the command is stored, nobody has been looked up yet
+	Pending   State = "pending"   // a card waits for a second administrator
+	Approved  State = "approved"  // claimed by one valid Confirm
+	Executing State = "executing" // written before the effect is attempted
+	Finished  State = "finished"  // the outcome is written and not shown yet
+	Settling  State = "settling"  // shown; passes again later to mend what arrived late
+	Done      State = "done"
+	Refused   State = "refused"  // ended before anything could be confirmed
+	Canceled  State = "canceled" // closed by a person
+	Expired   State = "expired"  // closed by time
+)
+
+// SlackUser names a person's Slack account. Slack's display names and user
+// names can be changed by their owners and are never used.
+type SlackUser struct {
+	Enterprise string `json:"enterprise,omitempty"`
+	Team       string `json:"team"`
+	User       string `json:"user"`
+}
+
+// Origin is where a command or press came from.
+type Origin struct {
+	SlackUser
+	Channel string `json:"channel"`
+	// Home is the user's own workspace as the delivery states it, where it does:
+	// through Slack Connect it is not the workspace of the channel.
+	Home string `json:"home,omitempty"`
+}
+
+// Standing says how far a Slack user could be identified.
+type Standing string
+
+// Only Member is somebody; every other standing is nobody, with the reason.
+const (
+	Member           Standing = "member" // one enabled Entra member, found and vouched for
+	SlackGuest       Standing = "slack-guest"
+	SlackBot         Standing = "slack-bot"
+	SlackDeactivated Standing = "slack-deactivated"
+	SlackOutsider    Standing = "slack-outsider" // another workspace or organisation
+	EmailMissing     Standing = "email-missing"
+	EmailUnconfirmed Standing = "email-unconfirmed"
+	EntraMissing     Standing = "entra-missing"
+	EntraAmbiguous   Standing = "entra-ambiguous"
+	EntraDisabled    Standing = "entra-disabled"
+	EntraGuest       Standing = "entra-guest"
+	Unverified       Standing = "unverified" // a look-up failed; see Fault
+)
+
+// System names the other side of a failed call.
+type System string
+
+// The systems the bot depends on.
+const (
+	Slack System = "Slack"
+	Entra System = "Microsoft Entra ID"
+	Graph System = "Microsoft Graph"
+)
+
+// Fault is why a look-up or a call failed, in terms that can be looked up.
+type Fault struct {
+	System    System `json:"system,omitempty"`
+	Status    int    `json:"status,omitempty"` // HTTP status, 0 if there was no answer
+	Code      string `json:"code,omitempty"`   // the system's own error code
+	RequestID string `json:"request_id,omitempty"`
+}
+
+// Caller is the verified person behind a command or press, or the reason why
+// nobody could be verified. People are compared by ObjectID only.
+type Caller struct {
+	Slack         SlackUser `json:"slack"`
+	ObjectID      string    `json:"object_id,omitempty"`
+	UPN           string    `json:"upn,omitempty"`
+	Name          string    `json:"name,omitempty"`
+	Standing      Standing  `json:"standing,omitempty"`
+	Administrator bool      `json:"administrator,omitempty"` // holds Global Administrator now
+	Evidence      string    `json:"evidence,omitempty"`      // request id of the answer about the role
+	Fault         Fault     `json:"fault,omitzero"`
+}
+
+// Is reports whether c and other are the same human. Nobody is the same as
+// somebody unknown.
+func (c Caller) Is(other Caller) bool { return c.ObjectID != "" && c.ObjectID == other.ObjectID }
+
+// Account says what kind of account a target is.
+type Account string
+
+// Sessions are revocable for AccountMember only.
+const (
+	AccountMember   Account = "member"
+	AccountGuest    Account = "guest"
+	AccountExternal Account = "external member" // a member who signs in at another organisation
+	AccountMissing  Account = "missing"
+	AccountUnknown  Account = "unknown" // the look-up failed; see Fault
+)
+
+// Target is the account whose sessions are to end, as the directory has it.
+type Target struct {
+	ObjectID  string    `json:"object_id,omitempty"`
+	UPN       string    `json:"upn,omitempty"`
+	Name      string    `json:"name,omitempty"`
+	Account   Account   `json:"account,omitempty"`
+	Enabled   bool      `json:"enabled,omitempty"`
+	ValidFrom time.Time `json:"valid_from,omitzero"` // signInSessionsValidFromDateTime when looked up
+	Fault     Fault     `json:"fault,omitzero"`
+}
+
+// Place is what Slack says about a channel.
+type Place string
+
+// Requests live only in an Ours channel.
+const (
+	Ours         Place = "ours"
+	Shared       Place = "shared" // with another organisation, or about to be
+	Direct       Place = "direct" // a conversation in which no second person could see the card
+	Unreadable   Place = "unreadable"
+	PlaceUnknown Place = "unknown" // the look-up failed
+)
+
+// Call is one call a plan makes.
+type Call struct {
+	Method string `json:"method"`
+	URL    string `json:"url"`
+	Why    string `json:"why"`
+}
+
+// Plan is what a revocation would do. What-If prints it and the revoker runs it.
+type Plan struct {
+	Revoker    string   `json:"revoker"`
+	Target     Target   `json:"target"`
+	Calls      []Call   `json:"calls"`
+	DoesNotEnd []string `json:"does_not_end"` // what goes on working afterwards
+}
+
+// Result is one of the five documented results of the cmdlet.
+type Result int
+
+// The documented results, numbered as in its documentation.
+const (
+	NoResult Result = iota
+	NotFound
+	SignedOut
+	SignedOutWithinHour
+	Failed
+	NotAvailable
+)
+
+// Trouble is why a result is Failed or NotFound.
+type Trouble string
+
+// Each trouble has its own remedy, worded in slackapp.
+const (
+	NoTrouble          Trouble = ""
+	Forbidden          Trouble = "forbidden"           // Microsoft refuses this app
+	CredentialRejected Trouble = "credential-rejected" // the app cannot sign in
+	Throttled          Trouble = "throttled"
+	Unreachable        Trouble = "unreachable" // no usable answer and no proof of an effect
+	Declined           Trouble = "declined"    // answered, but not with success
+	TargetGone         Trouble = "target-gone"
+	RoleLost           Trouble = "role-lost"      // requester or approver no longer an administrator
+	RoleUnknown        Trouble = "role-unknown"   // their roles could not be read again
+	TargetDiffers      Trouble = "target-differs" // the account changed after it was confirmed
+	TooOld             Trouble = "too-old"        // confirmed too long ago to be carried out
+)
+
+// Outcome is what came of a revocation: one documented result with its evidence.
+type Outcome struct {
+	Result     Result    `json:"result"`
+	Trouble    Trouble   `json:"trouble,omitempty"`
+	Fault      Fault     `json:"fault,omitzero"`
+	At         time.Time `json:"at,omitzero"`
+	ValidFrom  time.Time `json:"valid_from,omitzero"` // read back; zero if it could not be
+	ReadBack   bool      `json:"read_back,omitempty"` // ValidFrom has moved, which is proof
+	AnswerLost bool      `json:"answer_lost,omitempty"`
+	Sends      int       `json:"sends"` // how often the effect was asked for
+	RequestIDs []string  `json:"request_ids,omitempty"`
+}
+
+// Verb is what a button asks for.
+type Verb string
+
+// The three buttons.
+const (
+	Confirm Verb = "confirm"
+	Cancel  Verb = "cancel"
+	WhatIf  Verb = "what-if"
+)
+
+// Press is one press of a button as it was received, before anybody has
+// looked at who pressed.
+type Press struct {
+	Key       string    `json:"key"` // the same for a replayed delivery
+	Verb      Verb      `json:"verb"`
+	By        Origin    `json:"by"`
+	MessageTS string    `json:"message_ts"`
+	At        time.Time `json:"at"`
+}
+
+// Reason is why a person is answered privately.
+type Reason string
+
+// Reasons; slackapp words each in one switch.
+const (
+	NotVerified       Reason = "not-verified" // the caller's Standing says more
+	NotAdministrator  Reason = "not-administrator"
+	OwnRequest        Reason = "own-request"
+	OwnAccount        Reason = "own-account"
+	RequesterNotAdmin Reason = "requester-not-administrator"
+	AlreadyConfirmed  Reason = "already-confirmed"
+	AlreadyDone       Reason = "already-done"
+	AlreadyCanceled   Reason = "already-canceled"
+	AlreadyExpired    Reason = "already-expired"
+	AlreadyRefused    Reason = "already-refused"
+	AlreadyPlanned    Reason = "already-planned"
+	StillChecking     Reason = "still-checking"
+	UnknownCard       Reason = "unknown-card"
+	TargetMissing     Reason = "target-missing"
+	TargetGuest       Reason = "target-guest"
+	TargetUnknown     Reason = "target-unknown"
+	TargetChanged     Reason = "target-changed"
+	ChannelShared     Reason = "channel-shared"
+	ChannelDirect     Reason = "channel-direct"
+	ChannelNotAllowed Reason = "channel-not-allowed"
+	ChannelUnreadable Reason = "channel-unreadable"
+	ChannelUnknown    Reason = "channel-unknown"
+	CardNotPosted     Reason = "card-not-posted"
+	CommandTooOld     Reason = "command-too-old"
+	ResultByMessage   Reason = "result-by-message" // the channel is gone; here is the result
+)
+
+// Reply is one private answer that a person is owed.
+type Reply struct {
+	Key      string    `json:"key"` // of the press, or the request's id for a command
+	To       Origin    `json:"to"`
+	Verb     Verb      `json:"verb,omitempty"` // empty for a command
+	Reason   Reason    `json:"reason"`
+	Standing Standing  `json:"standing,omitempty"`
+	Fault    Fault     `json:"fault,omitzero"`
+	At       time.Time `json:"at"`
+}
+
+// Face is what a card shows. A card is brought up to date when its face changes.
+type Face string
+
+// The faces of a card.
+const (
+	NoFace       Face = ""
+	FacePending  Face = "pending"
+	FaceRunning  Face = "running"
+	FaceDone     Face = "done"
+	FaceCanceled Face = "canceled"
+	FaceExpired  Face = "expired"
+	FaceRefused  Face = "refused"
+)
+
+// Card is the message with the buttons as it was last seen in the channel.
+type Card struct {
+	TS   string `json:"ts,omitempty"`
+	Face Face   `json:"face,omitempty"`
+}
+
+// Thread is what stands under the card.
+type Thread struct {
+	PlanWanted bool   `json:"plan_wanted,omitempty"`
+	PlanTS     string `json:"plan_ts,omitempty"`
+	ResultTS   string `json:"result_ts,omitempty"`   // the one message that ends up holding the result
+	ResultDone bool   `json:"result_done,omitempty"` // it holds it
+	Gone       bool   `json:"gone,omitempty"`        // nothing can be shown there any more
+}
+
+// Lease says who works on a request. The fence is random: a counter would
+// repeat after a failover to an older replica of the store.
+type Lease struct {
+	Fence string
+	Until time.Time
+	At    time.Time // the store's time of the claim or of its last renewal
+}
+
+// Request is one asked-for revocation and its whole life. It is a value:
+// transitions return a changed copy.
+type Request struct {
+	ID        ID        `json:"id"`
+	State     State     `json:"state"`
+	User      string    `json:"user"` // the target as typed
+	Origin    Origin    `json:"origin"`
+	Received  time.Time `json:"received"`
+	Expires   time.Time `json:"expires,omitzero"` // until when the card can be confirmed
+	Requester Caller    `json:"requester,omitzero"`
+	Target    Target    `json:"target,omitzero"`
+	Plan      Plan      `json:"plan,omitzero"`
+	Refusal   Reason    `json:"refusal,omitempty"`
+	Closer    Caller    `json:"closer,omitzero"` // who canceled
+	ClosedAt  time.Time `json:"closed_at,omitzero"`
+
+	Approver   Caller    `json:"approver,omitzero"`
+	ApprovedAt time.Time `json:"approved_at,omitzero"`
+	CheckedAt  time.Time `json:"checked_at,omitzero"` // when both roles and the target were last read
+	Attempts   int       `json:"attempts,omitempty"`  // how often Executing was entered
+	MaySend    bool      `json:"may_send,omitempty"`  // the current attempt may ask for the effect, not only look
+	Outcome    Outcome   `json:"outcome,omitzero"`
+
+	Card     Card      `json:"card,omitzero"`
+	Thread   Thread    `json:"thread,omitzero"`
+	SettleAt time.Time `json:"settle_at,omitzero"`
+	Passes   int       `json:"passes,omitempty"`   // settling passes made
+	Failures int       `json:"failures,omitempty"` // showings in a row that did not succeed
+	RetryAt  time.Time `json:"retry_at,omitzero"`
+
+	Presses []Press `json:"presses,omitempty"` // received and not judged yet
+	Judged  []Seen  `json:"judged,omitempty"`  // lately judged, so that a replay is not judged again
+	Replies []Reply `json:"replies,omitempty"` // owed
+
+	// Due is when somebody should look at this request again; zero is never.
+	Due time.Time `json:"due,omitzero"`
+
+	// Lease and Version belong to the store and are not part of the record.
+	Lease   Lease `json:"-"`
+	Version int64 `json:"-"`
+}
+
+// Seen remembers a judged press for as long as its delivery could be replayed.
+type Seen struct {
+	Key string    `json:"key"`
+	At  time.Time `json:"at"`
+}
+
+// WakeAt is the request's place in the due index: the end of its lease while
+// somebody works on it, else Due. Zero means that it has no place there.
+func (r Request) WakeAt() time.Time {
+	if r.Lease.Fence != "" {
+		return r.Lease.Until
+	}
+	return r.Due
+}
+
+// Face is what the card should show.
+func (r Request) Face() Face {
+	switch r.State {
+	case Received:
+		return NoFace
+	case Pending:
+		return FacePending
+	case Approved, Executing:
+		return FaceRunning
+	case Finished, Settling, Done:
+		return FaceDone
+	case Canceled, Expired, Refused:
+		if r.Card.TS == "" { // a card that was never posted is not posted to say that it is closed
+			return NoFace
+		}
+		return closedFaces[r.State]
+	}
+	return NoFace
+}
+
+var closedFaces = map[State]Face{Canceled: FaceCanceled, Expired: FaceExpired, Refused: FaceRefused}
+
+// Confirmed reports whether a second administrator's Confirm was accepted.
+func (r Request) Confirmed() bool { return !r.ApprovedAt.IsZero() }
+
+// HasOutcome reports whether the outcome is written.
+func (r Request) HasOutcome() bool { return r.Outcome.Result != NoResult }
+
+// Unshown reports whether the chat does not yet say what the request says.
+func (r Request) Unshown() bool {
+	if len(r.Replies) > 0 {
+		return true
+	}
+	if r.Thread.Gone {
+		return false
+	}
+	return r.Face() != r.Card.Face ||
+		r.Thread.PlanWanted && r.Thread.PlanTS == "" ||
+		r.Confirmed() && r.Thread.ResultTS == "" ||
+		r.HasOutcome() && !r.Thread.ResultDone
+}
+
+func (r Request) seen(key string) bool {
+	return slices.ContainsFunc(r.Presses, func(p Press) bool { return p.Key == key }) ||
+		slices.ContainsFunc(r.Judged, func(s Seen) bool { return s.Key == key })
+}
+
+// clone makes the slices that transitions append to the copy's own.
+func (r Request) clone() Request {
+	r.Presses = slices.Clone(r.Presses)
+	r.Judged = slices.Clone(r.Judged)
+	r.Replies = slices.Clone(r.Replies)
+	return r
+}

@@ -1,0 +1,518 @@
+package request
+
+import (
+	"errors"
+	"slices"
+	"time"
+)
+
+// Timings of a request's life.
+const (
+	// FreshFor is how old the last look at both roles and the target may be when
+	// the effect starts; anything older is looked up again first.
+	FreshFor = 10 * time.Second
+	// RunWithin is how long after its approval a revocation may still be started.
+	// A restored backup or a long outage must not run yesterday's approval.
+	RunWithin = 15 * time.Minute
+	// AnswerWithin is how long a private answer is tried.
+	AnswerWithin = time.Hour
+	// ReplayWindow is how long judged presses are remembered; Slack's signature
+	// is good for five minutes in both directions.
+	ReplayWindow = 11 * time.Minute
+)
+
+// settlePasses is when a shown result is looked at again after it was shown.
+var settlePasses = []time.Duration{time.Minute, 5 * time.Minute}
+
+// Policy is what an operator decides about requests.
+type Policy struct {
+	TTL      time.Duration // how long a card can be confirmed
+	Channels []string      // where requests may be made; empty is everywhere the bot is
+}
+
+// ErrNothingToDo is returned by Next for an event that does not apply any more,
+// so that a step carried out twice changes nothing the second time.
+var ErrNothingToDo = errors.New("nothing to do")
+
+// Event is something that happened to a request.
+type Event interface{ event() }
+
+type (
+	// Verified carries the facts about a received command.
+	Verified struct {
+		Caller Caller
+		Place  Place
+		Fault  Fault // of the place
+		Target Target
+		Plan   Plan
+	}
+	// Pressed is a button press as received.
+	Pressed struct{ Press Press }
+	// Judged carries the facts about one received press.
+	Judged struct {
+		Key       string
+		Caller    Caller
+		Place     Place
+		Fault     Fault // of the place
+		Requester Caller
+		Target    Target
+	}
+	// Ticked says that time has passed.
+	Ticked struct{}
+	// Started is written before the effect. Evidence is nil when what was read at
+	// the press is still fresh.
+	Started struct{ Evidence *Evidence }
+	// Executed carries the outcome of the effect.
+	Executed struct{ Outcome Outcome }
+	// Reported carries what was brought to the chat.
+	Reported struct{ Shown Shown }
+)
+
+func (Verified) event() {}
+func (Pressed) event()  {}
+func (Judged) event()   {}
+func (Ticked) event()   {}
+func (Started) event()  {}
+func (Executed) event() {}
+func (Reported) event() {}
+
+// Evidence is what was read again just before the effect.
+type Evidence struct {
+	Requester, Approver Caller
+	Target              Target
+}
+
+// Shown is what a report brought to the chat, as far as it came.
+type Shown struct {
+	Card       Card
+	PlanTS     string
+	ResultTS   string
+	ResultDone bool
+	Replied    []string // keys of the answers that arrived
+	Gone       string   // the chat's error code, if nothing can ever be shown there
+	Failed     bool     // something is still missing; try again
+	RetryAfter time.Duration
+}
+
+// Next is the gate and the whole policy: what follows from an event, at a time.
+// It is pure. Every decision, allowed or refused, is made and recorded here.
+// It returns ErrNothingToDo for an event that does not apply.
+func (p Policy) Next(r Request, e Event, now time.Time) (Request, []Record, error) {
+	r = r.clone()
+	var recs []Record
+	var err error
+	switch e := e.(type) {
+	case Verified:
+		r, recs, err = p.verified(r, e, now)
+	case Pressed:
+		r, err = pressed(r, e.Press)
+	case Judged:
+		r, recs, err = p.judged(r, e, now)
+	case Ticked:
+		r, recs, err = ticked(r, now)
+	case Started:
+		r, recs, err = started(r, e, now)
+	case Executed:
+		r, recs, err = executed(r, e.Outcome, now)
+	case Reported:
+		r, recs = reported(r, e.Shown, now)
+	default:
+		err = errors.New("unknown event")
+	}
+	if err != nil {
+		return Request{}, nil, err
+	}
+	r.Due = r.due(now)
+	return r, recs, nil
+}
+
+// due derives the place in the due index from what there is to do, so that no
+// transition can forget it.
+func (r Request) due(now time.Time) time.Time {
+	var wake []time.Time
+	if len(r.Presses) > 0 {
+		return now
+	}
+	if r.Unshown() {
+		wake = append(wake, later(now, r.RetryAt))
+	}
+	switch r.State {
+	case Received, Approved, Executing:
+		return now
+	case Pending:
+		wake = append(wake, r.Expires)
+	case Finished, Settling:
+		wake = append(wake, later(now, r.SettleAt))
+	case Done, Refused, Canceled, Expired:
+	}
+	if len(wake) == 0 {
+		return time.Time{}
+	}
+	return slices.MinFunc(wake, time.Time.Compare)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func (p Policy) verified(r Request, e Verified, now time.Time) (Request, []Record, error) {
+	if r.State != Received || r.User == "" {
+		return r, nil, ErrNothingToDo
+	}
+	r.Requester, r.Target = e.Caller, e.Target
+	why, fault := p.mayAsk(r, e, now)
+	if why != "" {
+		r.State, r.Refusal, r.ClosedAt = Refused, why, now
+		r.Replies = append(r.Replies, Reply{
+			Key: string(r.ID), To: r.Origin, Reason: why, Standing: e.Caller.Standing, Fault: fault, At: now,
+		})
+		return r, []Record{r.record("command", e.Caller, now).refused(why)}, nil
+	}
+	r.State, r.Plan, r.Expires = Pending, e.Plan, now.Add(p.TTL)
+	return r, []Record{r.record("command", e.Caller, now).allowed()}, nil
+}
+
+// mayAsk is the gate for a command.
+func (p Policy) mayAsk(r Request, e Verified, now time.Time) (Reason, Fault) {
+	if now.Sub(r.Received) > p.TTL {
+		return CommandTooOld, Fault{}
+	}
+	if why := p.mayUse(r.Origin.Channel, e.Place); why != "" {
+		return why, e.Fault
+	}
+	if why := isAdministrator(e.Caller); why != "" {
+		return why, e.Caller.Fault
+	}
+	switch e.Target.Account {
+	case AccountMember:
+		return "", Fault{}
+	case AccountMissing:
+		return TargetMissing, e.Target.Fault
+	case AccountGuest, AccountExternal:
+		return TargetGuest, Fault{}
+	case AccountUnknown:
+		return TargetUnknown, e.Target.Fault
+	}
+	return TargetUnknown, e.Target.Fault
+}
+
+func (p Policy) mayUse(channel string, place Place) Reason {
+	if len(p.Channels) > 0 && !slices.Contains(p.Channels, channel) {
+		return ChannelNotAllowed
+	}
+	switch place {
+	case Ours:
+		return ""
+	case Shared:
+		return ChannelShared
+	case Direct:
+		return ChannelDirect
+	case Unreadable:
+		return ChannelUnreadable
+	case PlaceUnknown:
+		return ChannelUnknown
+	}
+	return ChannelUnknown
+}
+
+func isAdministrator(c Caller) Reason {
+	if c.Standing != Member || c.ObjectID == "" {
+		return NotVerified
+	}
+	if !c.Administrator {
+		return NotAdministrator
+	}
+	return ""
+}
+
+func pressed(r Request, press Press) (Request, error) {
+	if r.seen(press.Key) {
+		return r, ErrNothingToDo
+	}
+	r.Presses = append(r.Presses, press)
+	return r, nil
+}
+
+func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, error) {
+	i := slices.IndexFunc(r.Presses, func(p Press) bool { return p.Key == e.Key })
+	if i < 0 {
+		return r, nil, ErrNothingToDo
+	}
+	press := r.Presses[i]
+	r.Presses = slices.Delete(r.Presses, i, i+1)
+	r.Judged = slices.DeleteFunc(r.Judged, func(s Seen) bool { return now.Sub(s.At) > ReplayWindow })
+	r.Judged = append(r.Judged, Seen{Key: press.Key, At: now})
+	if e.Caller.Slack == (SlackUser{}) {
+		e.Caller.Slack = press.By.SlackUser
+	}
+
+	why, fault := p.mayPress(r, press, e, now)
+	if why == UnknownCard && r.State == Received {
+		r.State, r.Refusal, r.ClosedAt = Refused, why, now // a press on a card nobody knows
+	}
+	if why != "" {
+		r.Replies = append(r.Replies, Reply{
+			Key: press.Key, To: press.By, Verb: press.Verb, Reason: why,
+			Standing: e.Caller.Standing, Fault: fault, At: now,
+		})
+		return r, []Record{r.record(string(press.Verb), e.Caller, now).refused(why)}, nil
+	}
+	if r.Card.TS == "" { // the answer to our post was lost; the press tells where the card is
+		r.Card = Card{TS: press.MessageTS, Face: FacePending}
+	}
+	switch press.Verb {
+	case Confirm:
+		r.State, r.Approver, r.ApprovedAt, r.CheckedAt = Approved, e.Caller, now, now
+		r.Requester, r.Target = e.Requester, e.Target
+	case Cancel:
+		r.State, r.Closer, r.ClosedAt = Canceled, e.Caller, now
+	case WhatIf:
+		r.Thread.PlanWanted = true
+	}
+	return r, []Record{r.record(string(press.Verb), e.Caller, now).allowed()}, nil
+}
+
+// mayPress is the gate for a button.
+func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reason, Fault) {
+	if !sameCard(r, press) {
+		return UnknownCard, Fault{}
+	}
+	switch r.State {
+	case Received:
+		if r.User == "" {
+			return UnknownCard, Fault{}
+		}
+		return StillChecking, Fault{}
+	case Pending:
+	case Approved, Executing:
+		return AlreadyConfirmed, Fault{}
+	case Finished, Settling, Done:
+		return AlreadyDone, Fault{}
+	case Refused:
+		return AlreadyRefused, Fault{}
+	case Canceled:
+		return AlreadyCanceled, Fault{}
+	case Expired:
+		return AlreadyExpired, Fault{}
+	}
+	if !now.Before(r.Expires) {
+		return AlreadyExpired, Fault{}
+	}
+	if why := p.mayUse(r.Origin.Channel, e.Place); why != "" {
+		return why, e.Fault
+	}
+	if press.Verb == Cancel && e.Caller.Standing == Member && e.Caller.Is(r.Requester) {
+		return "", Fault{} // whoever asked may take it back, administrator or no longer
+	}
+	if why := isAdministrator(e.Caller); why != "" {
+		return why, e.Caller.Fault
+	}
+	switch press.Verb {
+	case Confirm:
+		return mayConfirm(r, e)
+	case WhatIf:
+		if r.Thread.PlanWanted {
+			return AlreadyPlanned, Fault{}
+		}
+	case Cancel:
+	}
+	return "", Fault{}
+}
+
+// sameCard reports whether a press is on the very message that this request's
+// card is: same workspace (or same Grid organisation), channel and timestamp.
+func sameCard(r Request, press Press) bool {
+	sameOrg := press.By.Enterprise != "" && press.By.Enterprise == r.Origin.Enterprise
+	return (press.By.Team == r.Origin.Team || sameOrg) &&
+		press.By.Channel == r.Origin.Channel &&
+		(r.Card.TS == "" || r.Card.TS == press.MessageTS)
+}
+
+// mayConfirm is the second person's part of the gate: another human than the
+// requester, not the target, and a request that still means what it meant.
+func mayConfirm(r Request, e Judged) (Reason, Fault) {
+	if e.Caller.Is(r.Requester) {
+		return OwnRequest, Fault{}
+	}
+	if e.Caller.ObjectID == r.Target.ObjectID {
+		return OwnAccount, Fault{}
+	}
+	if !e.Requester.Is(r.Requester) || isAdministrator(e.Requester) != "" {
+		return RequesterNotAdmin, e.Requester.Fault
+	}
+	if e.Target.Account == AccountUnknown {
+		return TargetUnknown, e.Target.Fault
+	}
+	if !sameTarget(r.Target, e.Target) {
+		return TargetChanged, Fault{}
+	}
+	return "", Fault{}
+}
+
+// sameTarget reports whether what was confirmed still is what the card named.
+func sameTarget(shown, now Target) bool {
+	return shown.ObjectID != "" && shown.ObjectID == now.ObjectID && shown.UPN == now.UPN && shown.Account == now.Account
+}
+
+func ticked(r Request, now time.Time) (Request, []Record, error) {
+	if r.State != Pending || now.Before(r.Expires) {
+		return r, nil, ErrNothingToDo
+	}
+	r.State, r.ClosedAt, r.RetryAt = Expired, now, time.Time{}
+	if r.Card.TS == "" {
+		r.Replies = append(r.Replies, Reply{Key: string(r.ID), To: r.Origin, Reason: CardNotPosted, At: now})
+	}
+	return r, []Record{r.record("expire", Caller{}, now)}, nil
+}
+
+func started(r Request, e Started, now time.Time) (Request, []Record, error) {
+	if r.State != Approved && r.State != Executing {
+		return r, nil, ErrNothingToDo
+	}
+	if r.State == Approved && now.Sub(r.ApprovedAt) > RunWithin {
+		return executed(r, Outcome{Result: Failed, Trouble: TooOld, At: now}, now)
+	}
+	if e.Evidence == nil && now.Sub(r.CheckedAt) > FreshFor {
+		return r, nil, ErrStale
+	}
+	trouble, fault := NoTrouble, Fault{}
+	if e.Evidence != nil {
+		trouble, fault = stillHolds(r, *e.Evidence)
+	}
+	if r.State == Approved {
+		if trouble != NoTrouble {
+			return executed(r, Outcome{Result: Failed, Trouble: trouble, Fault: fault, At: now}, now)
+		}
+		if e.Evidence != nil {
+			r.Target, r.CheckedAt = e.Evidence.Target, now
+		}
+	}
+	// A resumed attempt may already have had its effect: it is always looked
+	// at, but asked for again only while the approval still holds.
+	r.MaySend = trouble == NoTrouble && now.Sub(r.ApprovedAt) <= RunWithin
+	r.State = Executing
+	r.Attempts++
+	return r, []Record{r.record("execute", r.Approver, now)}, nil
+}
+
+// ErrStale is returned by Next when the effect needs a fresh look at both
+// people and the target first.
+var ErrStale = errors.New("evidence is stale")
+
+// stillHolds judges what was read again just before the effect.
+func stillHolds(r Request, e Evidence) (Trouble, Fault) {
+	for _, c := range []struct{ was, is Caller }{{r.Requester, e.Requester}, {r.Approver, e.Approver}} {
+		if c.is.Standing == Unverified {
+			return RoleUnknown, c.is.Fault
+		}
+		if !c.is.Is(c.was) || isAdministrator(c.is) != "" {
+			return RoleLost, c.is.Fault
+		}
+	}
+	if e.Target.Account == AccountUnknown {
+		return Unreachable, e.Target.Fault
+	}
+	if !sameTarget(r.Target, e.Target) {
+		return TargetDiffers, e.Target.Fault
+	}
+	return NoTrouble, Fault{}
+}
+
+func executed(r Request, o Outcome, now time.Time) (Request, []Record, error) {
+	if r.State != Approved && r.State != Executing {
+		return r, nil, ErrNothingToDo
+	}
+	r.State, r.Outcome, r.RetryAt, r.Failures = Finished, o, time.Time{}, 0
+	if r.Thread.Gone {
+		r = oweResult(r, now)
+	}
+	rec := r.record("result", r.Approver, now)
+	rec.Outcome = &o
+	return r, []Record{rec}, nil
+}
+
+// reported notes what the chat shows now and says when to look again.
+func reported(r Request, s Shown, now time.Time) (Request, []Record) {
+	var recs []Record
+	if s.Card.TS != "" {
+		r.Card = s.Card
+	}
+	if s.PlanTS != "" {
+		r.Thread.PlanTS = s.PlanTS
+	}
+	if s.ResultTS != "" {
+		r.Thread.ResultTS = s.ResultTS
+	}
+	r.Thread.ResultDone = r.Thread.ResultDone || s.ResultDone
+	r.Replies = slices.DeleteFunc(r.Replies, func(a Reply) bool {
+		return slices.Contains(s.Replied, a.Key) || now.Sub(a.At) > AnswerWithin
+	})
+	if s.Gone != "" && !r.Thread.Gone {
+		r, recs = chatGone(r, s.Gone, now)
+	}
+	if s.Failed {
+		r.Failures++
+		r.RetryAt = now.Add(max(s.RetryAfter, pause(r.Failures)))
+	} else {
+		r.Failures, r.RetryAt = 0, time.Time{}
+	}
+	r = settle(r, s.Failed, now)
+	return r, recs
+}
+
+// settle moves a shown result towards Done: the chat is looked at again after a
+// minute and after five, to mend what Slack applied late.
+func settle(r Request, failed bool, now time.Time) Request {
+	switch {
+	case r.State == Finished && !r.Unshown():
+		r.State, r.SettleAt = Settling, now.Add(settlePasses[0])
+	case r.State == Finished:
+		r.SettleAt = r.RetryAt
+	case r.State == Settling && !now.Before(r.SettleAt) && failed:
+		r.SettleAt = r.RetryAt
+	case r.State == Settling && !now.Before(r.SettleAt):
+		r.Passes++
+		if r.Passes >= len(settlePasses) || r.Thread.Gone {
+			r.State, r.SettleAt = Done, time.Time{}
+		} else {
+			r.SettleAt = now.Add(settlePasses[r.Passes])
+		}
+	}
+	return r
+}
+
+// chatGone ends what can no longer be shown in its channel; the people concerned
+// are owed a private answer instead.
+func chatGone(r Request, code string, now time.Time) (Request, []Record) {
+	r.Thread.Gone = true
+	if r.HasOutcome() {
+		return oweResult(r, now), nil
+	}
+	if r.State != Pending || r.Card.TS != "" {
+		return r, nil
+	}
+	r.State, r.Refusal, r.ClosedAt = Refused, CardNotPosted, now
+	r.Replies = append(r.Replies, Reply{
+		Key: string(r.ID), To: r.Origin, Reason: CardNotPosted, Fault: Fault{System: Slack, Code: code}, At: now,
+	})
+	return r, []Record{r.record("card", r.Requester, now).refused(CardNotPosted)}
+}
+
+func oweResult(r Request, now time.Time) Request {
+	for _, to := range []SlackUser{r.Requester.Slack, r.Approver.Slack} {
+		r.Replies = append(r.Replies, Reply{
+			Key: string(r.ID) + "/result/" + to.User, To: Origin{SlackUser: to, Channel: r.Origin.Channel},
+			Reason: ResultByMessage, At: now,
+		})
+	}
+	return r
+}
+
+// pause is the wait before the n-th try again: half a second, doubling, at most
+// a minute.
+func pause(n int) time.Duration {
+	return min(500*time.Millisecond<<min(n-1, 10), time.Minute)
+}

@@ -1,0 +1,296 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/revoke-session/revoke-session/internal/request"
+)
+
+// Buckets of the state file. Changing what they hold needs a new format number.
+var (
+	bucketRequests = []byte("requests") // id -> row
+	bucketDue      = []byte("due")      // wake time (8 bytes, nanoseconds, big endian) + id -> nothing
+	bucketAudit    = []byte("audit")    // number (8 bytes, big endian) -> line
+	bucketMeta     = []byte("meta")     // "head" -> request.Head, "format" -> 1, "check" -> time
+
+	keyHead   = []byte("head")
+	keyFormat = []byte("format")
+	keyCheck  = []byte("check")
+	format    = []byte("1")
+)
+
+// Bolt keeps everything in one file of one process: durable (each write is
+// synced before it is acknowledged), nothing to run beside it. The file's lock
+// refuses a second process. Safe for concurrent use.
+type Bolt struct {
+	db    *bolt.DB
+	chain request.Chain
+	now   func() time.Time
+}
+
+// OpenBolt opens or creates the state file at path. It fails within a second if
+// another process has the file open.
+func OpenBolt(path string, chain request.Chain, now func() time.Time) (*Bolt, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
+	if errors.Is(err, bolterrors.ErrTimeout) {
+		return nil, fmt.Errorf("state file %s is in use by another process: one file serves one process; for several replicas set REDIS_URL", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening state file %s: %w", path, err)
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		for _, name := range [][]byte{bucketRequests, bucketDue, bucketAudit, bucketMeta} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return fmt.Errorf("creating bucket %s: %w", name, err)
+			}
+		}
+		meta := tx.Bucket(bucketMeta)
+		if have := meta.Get(keyFormat); have != nil && string(have) != string(format) {
+			return fmt.Errorf("it has format %s, this version reads format %s", have, format)
+		}
+		return meta.Put(keyFormat, format)
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("preparing state file %s: %w", path, err), db.Close())
+	}
+	return &Bolt{db: db, chain: chain, now: now}, nil
+}
+
+// Close releases the file. Calls after it return request.ErrUnavailable.
+func (b *Bolt) Close() error { return b.db.Close() }
+
+// write runs fn in one durable transaction. Whatever fails, nothing is written;
+// only a failed sync at the very end leaves that open.
+func (b *Bolt) write(ctx context.Context, fn func(tx *bolt.Tx) error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", request.ErrUnavailable, ctx.Err())
+	}
+	return boltError(b.db.Update(fn))
+}
+
+func boltError(err error) error {
+	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+		return fmt.Errorf("%w: %w", request.ErrUnavailable, err)
+	}
+	return err
+}
+
+// Create implements request.Store.
+func (b *Bolt) Create(ctx context.Context, r request.Request, fn request.UpdateFunc) error {
+	return b.write(ctx, func(tx *bolt.Tx) error {
+		if tx.Bucket(bucketRequests).Get([]byte(r.ID)) != nil {
+			return request.ErrExists
+		}
+		_, err := b.swap(tx, r, fn)
+		return err
+	})
+}
+
+// Get implements request.Store.
+func (b *Bolt) Get(_ context.Context, id request.ID) (r request.Request, err error) {
+	err = boltError(b.db.View(func(tx *bolt.Tx) error {
+		r, err = getRow(tx, id)
+		return err
+	}))
+	return r, err
+}
+
+func getRow(tx *bolt.Tx, id request.ID) (request.Request, error) {
+	blob := tx.Bucket(bucketRequests).Get([]byte(id))
+	if blob == nil {
+		return request.Request{}, request.ErrNotFound
+	}
+	return decode(blob)
+}
+
+// Update implements request.Store.
+func (b *Bolt) Update(ctx context.Context, id request.ID, fn request.UpdateFunc) (next request.Request, err error) {
+	err = b.write(ctx, func(tx *bolt.Tx) error {
+		r, err := getRow(tx, id)
+		if err != nil {
+			return err
+		}
+		next, err = b.swap(tx, r, fn)
+		return err
+	})
+	return next, err
+}
+
+// swap applies fn and writes request, due index and record.
+func (b *Bolt) swap(tx *bolt.Tx, r request.Request, fn request.UpdateFunc) (request.Request, error) {
+	next, recs, err := fn(r, b.now())
+	if err != nil {
+		return next, err
+	}
+	if err := b.record(tx, recs); err != nil {
+		return next, err
+	}
+	return put(tx, r, next)
+}
+
+func (b *Bolt) record(tx *bolt.Tx, recs []request.Record) error {
+	if len(recs) == 0 {
+		return nil
+	}
+	meta := tx.Bucket(bucketMeta)
+	var head request.Head
+	if blob := meta.Get(keyHead); blob != nil {
+		if err := json.Unmarshal(blob, &head); err != nil {
+			return fmt.Errorf("decoding audit head: %w", err)
+		}
+	}
+	lines, next, err := b.chain(head, recs)
+	if err != nil {
+		return err
+	}
+	for i, line := range lines {
+		key := binary.BigEndian.AppendUint64(nil, head.Count+1+uint64(i)) //nolint:gosec // i counts up from 0
+		if err := tx.Bucket(bucketAudit).Put(key, line); err != nil {
+			return fmt.Errorf("writing audit line: %w", err)
+		}
+	}
+	blob, err := json.Marshal(next)
+	if err != nil {
+		return fmt.Errorf("encoding audit head: %w", err)
+	}
+	return meta.Put(keyHead, blob)
+}
+
+// put writes next in place of old, with its place in the due index.
+func put(tx *bolt.Tx, old, next request.Request) (request.Request, error) {
+	due := tx.Bucket(bucketDue)
+	if at := old.WakeAt(); !at.IsZero() {
+		if err := due.Delete(dueKey(at, old.ID)); err != nil {
+			return next, fmt.Errorf("updating due index: %w", err)
+		}
+	}
+	if at := next.WakeAt(); !at.IsZero() {
+		if err := due.Put(dueKey(at, next.ID), []byte{}); err != nil {
+			return next, fmt.Errorf("updating due index: %w", err)
+		}
+	}
+	next.Version = old.Version + 1
+	blob, err := encode(next)
+	if err != nil {
+		return next, err
+	}
+	if err := tx.Bucket(bucketRequests).Put([]byte(next.ID), blob); err != nil {
+		return next, fmt.Errorf("writing request %s: %w", next.ID, err)
+	}
+	return next, nil
+}
+
+func dueKey(at time.Time, id request.ID) []byte {
+	key := binary.BigEndian.AppendUint64(nil, uint64(at.UnixNano())) //nolint:gosec // after 1970
+	return append(key, id...)
+}
+
+// Claim implements request.Store.
+func (b *Bolt) Claim(ctx context.Context, lease time.Duration) (next request.Request, err error) {
+	// Most polls find nothing: look before taking the one write lock.
+	idle := false
+	err = boltError(b.db.View(func(tx *bolt.Tx) error {
+		idle = firstDue(tx, b.now()) == nil
+		return nil
+	}))
+	if err != nil {
+		return next, err
+	}
+	if idle {
+		return next, request.ErrNothingDue
+	}
+	var broken error
+	err = b.write(ctx, func(tx *bolt.Tx) error {
+		broken = nil
+		now := b.now()
+		for {
+			key := firstDue(tx, now)
+			if key == nil {
+				return request.ErrNothingDue
+			}
+			id := request.ID(key[8:])
+			r, err := getRow(tx, id)
+			if err == nil && string(dueKey(r.WakeAt(), id)) == string(key) {
+				next = r
+				next.Lease = request.Lease{Fence: newFence(), Until: now.Add(lease), At: now}
+				next, err = put(tx, r, next)
+				return err
+			}
+			if err := tx.Bucket(bucketDue).Delete(key); err != nil {
+				return fmt.Errorf("mending due index: %w", err)
+			}
+			if err != nil && !errors.Is(err, request.ErrNotFound) {
+				// Unreadable: keep it for a version that can read it (Sweep finds it
+				// again) and do not let it stand before the others.
+				broken = fmt.Errorf("reading due request %s: %w", id, err)
+				return nil
+			}
+		}
+	})
+	return next, errors.Join(err, broken)
+}
+
+// firstDue returns the first key of the due index if its time has come.
+func firstDue(tx *bolt.Tx, now time.Time) []byte {
+	key, _ := tx.Bucket(bucketDue).Cursor().First()
+	if key == nil || binary.BigEndian.Uint64(key) > uint64(now.UnixNano()) { //nolint:gosec // after 1970
+		return nil
+	}
+	return key
+}
+
+// Sweep implements request.Store.
+func (b *Bolt) Sweep(ctx context.Context) (n int, err error) {
+	err = b.write(ctx, func(tx *bolt.Tx) error {
+		n = 0
+		due := tx.Bucket(bucketDue)
+		return tx.Bucket(bucketRequests).ForEach(func(_, blob []byte) error {
+			r, err := decode(blob)
+			if err != nil {
+				return nil //nolint:nilerr // one unreadable request must not keep the others asleep
+			}
+			at := r.WakeAt()
+			if at.IsZero() || due.Get(dueKey(at, r.ID)) != nil {
+				return nil
+			}
+			n++
+			return due.Put(dueKey(at, r.ID), []byte{})
+		})
+	})
+	return n, err
+}
+
+// Check implements request.Store by writing.
+func (b *Bolt) Check(ctx context.Context) error {
+	return b.write(ctx, func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketMeta).Put(keyCheck, []byte(b.now().UTC().Format(time.RFC3339)))
+	})
+}
+
+// Records yields the lines of the audit record, oldest first. It holds a read
+// transaction open while it is ranged over.
+func (b *Bolt) Records(context.Context) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		err := boltError(b.db.View(func(tx *bolt.Tx) error {
+			c := tx.Bucket(bucketAudit).Cursor()
+			for k, line := c.First(); k != nil; k, line = c.Next() {
+				if !yield(append([]byte(nil), line...), nil) {
+					return nil
+				}
+			}
+			return nil
+		}))
+		if err != nil {
+			yield(nil, err)
+		}
+	}
+}

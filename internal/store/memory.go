@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/revoke-session/revoke-session/internal/request"
+)
+
+// Memory keeps everything in the process and loses it with the process. It is
+// the model of the contract, for tests and simulations. Safe for concurrent use.
+type Memory struct {
+	chain request.Chain
+	now   func() time.Time
+
+	mu    sync.Mutex
+	rows  map[request.ID][]byte
+	lines [][]byte
+	head  request.Head
+}
+
+// NewMemory returns an empty store whose clock is now.
+func NewMemory(chain request.Chain, now func() time.Time) *Memory {
+	return &Memory{chain: chain, now: now, rows: map[request.ID][]byte{}}
+}
+
+// Create implements request.Store.
+func (m *Memory) Create(ctx context.Context, r request.Request, fn request.UpdateFunc) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.rows[r.ID]; ok {
+		return request.ErrExists
+	}
+	_, err := m.swap(ctx, r, fn)
+	return err
+}
+
+// Get implements request.Store.
+func (m *Memory) Get(_ context.Context, id request.ID) (request.Request, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.get(id)
+}
+
+func (m *Memory) get(id request.ID) (request.Request, error) {
+	blob, ok := m.rows[id]
+	if !ok {
+		return request.Request{}, request.ErrNotFound
+	}
+	return decode(blob)
+}
+
+// Update implements request.Store.
+func (m *Memory) Update(ctx context.Context, id request.ID, fn request.UpdateFunc) (request.Request, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, err := m.get(id)
+	if err != nil {
+		return r, err
+	}
+	return m.swap(ctx, r, fn)
+}
+
+func (m *Memory) swap(ctx context.Context, r request.Request, fn request.UpdateFunc) (request.Request, error) {
+	if ctx.Err() != nil {
+		return r, request.ErrUnavailable
+	}
+	next, recs, err := fn(r, m.now())
+	if err != nil {
+		return next, err
+	}
+	lines, head, err := m.chain(m.head, recs)
+	if err != nil {
+		return next, err
+	}
+	next.Version = r.Version + 1
+	blob, err := encode(next)
+	if err != nil {
+		return next, err
+	}
+	m.rows[r.ID], m.lines, m.head = blob, append(m.lines, lines...), head
+	return next, nil
+}
+
+// Claim implements request.Store.
+func (m *Memory) Claim(_ context.Context, lease time.Duration) (request.Request, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.now()
+	var oldest request.Request
+	for _, blob := range m.rows {
+		r, err := decode(blob)
+		if err != nil {
+			return r, err
+		}
+		wake := r.WakeAt()
+		if wake.IsZero() || wake.After(now) {
+			continue
+		}
+		if oldest.ID == "" || wake.Before(oldest.WakeAt()) || wake.Equal(oldest.WakeAt()) && r.ID < oldest.ID {
+			oldest = r
+		}
+	}
+	if oldest.ID == "" {
+		return oldest, request.ErrNothingDue
+	}
+	oldest.Version++
+	oldest.Lease = request.Lease{Fence: newFence(), Until: now.Add(lease), At: now}
+	blob, err := encode(oldest)
+	if err != nil {
+		return oldest, err
+	}
+	m.rows[oldest.ID] = blob
+	return oldest, nil
+}
+
+// Sweep implements request.Store; there is no separate index to lose.
+func (m *Memory) Sweep(context.Context) (int, error) { return 0, nil }
+
+// Check implements request.Store.
+func (m *Memory) Check(context.Context) error { return nil }
+
+// Records yields the lines of the audit record as they were when it was called.
+func (m *Memory) Records(context.Context) iter.Seq2[[]byte, error] {
+	m.mu.Lock()
+	lines := slices.Clone(m.lines)
+	m.mu.Unlock()
+	return func(yield func([]byte, error) bool) {
+		for _, l := range lines {
+			if !yield(l, nil) {
+				return
+			}
+		}
+	}
+}

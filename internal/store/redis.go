@@ -1,0 +1,319 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	mathrand "math/rand/v2"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/revoke-session/revoke-session/internal/request"
+)
+
+// All keys share one hash tag, so that they live in one slot of a cluster and
+// in one replication stream: a promoted replica has a prefix of our history.
+const (
+	keyTag    = "{revoke-session}:"
+	keyRow    = keyTag + "r:" // + id: hash of version, op, request, fence, until, at
+	keyDueSet = keyTag + "due"
+	keyLines  = keyTag + "audit"
+	keyChain  = keyTag + "head"
+	keyProbe  = keyTag + "check"
+)
+
+var (
+	//go:embed read.lua
+	readLua string
+	//go:embed swap.lua
+	swapLua string
+	//go:embed claim.lua
+	claimLua string
+)
+
+// Redis keeps everything in a Redis that several replicas share. Its clock is
+// the server's. Safe for concurrent use.
+type Redis struct {
+	client            *redis.Client
+	chain             request.Chain
+	read, swap, claim *redis.Script
+}
+
+// OpenRedis parses url (redis:// or rediss://, as go-redis reads it) and
+// returns a store on it. It does not connect: Check does.
+func OpenRedis(url string, chain request.Chain) (*Redis, error) {
+	opts, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, errors.New("must be redis://[user:password@]host:port/db, or rediss:// for TLS") // err may quote the password
+	}
+	// go-redis would send a script again whose answer was lost, and our own
+	// success would come back as a conflict; swap retries with its token instead.
+	opts.MaxRetries = -1
+	opts.ContextTimeoutEnabled = true
+	opts.DialTimeout = 2 * time.Second
+	opts.ReadTimeout = 2 * time.Second
+	opts.WriteTimeout = 2 * time.Second
+	return &Redis{
+		client: redis.NewClient(opts), chain: chain,
+		read: redis.NewScript(readLua), swap: redis.NewScript(swapLua), claim: redis.NewScript(claimLua),
+	}, nil
+}
+
+// Close closes the connections.
+func (s *Redis) Close() error { return s.client.Close() }
+
+// redisError marks errors after which certainly nothing was written: no
+// connection, or a server that refused the command.
+func redisError(doing string, err error) error {
+	var dial *net.OpError
+	var refused redis.Error
+	switch {
+	case errors.As(err, &dial) && dial.Op == "dial",
+		errors.As(err, &refused),
+		errors.Is(err, redis.ErrClosed), errors.Is(err, redis.ErrPoolTimeout):
+		return fmt.Errorf("%s: %w: %w", doing, request.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// view is a request with what a swap of it must compare.
+type view struct {
+	request request.Request
+	exists  bool
+	now     time.Time
+	head    request.Head
+}
+
+func (s *Redis) view(ctx context.Context, id request.ID) (view, error) {
+	raw, err := s.read.Run(ctx, s.client, []string{keyRow + string(id), keyChain}).StringSlice()
+	if err != nil {
+		return view{}, redisError("reading request", err)
+	}
+	v := view{exists: raw[0] != "", now: micros(raw[5], raw[6])}
+	if v.head.Count, err = strconv.ParseUint(raw[7], 10, 64); err != nil {
+		return v, fmt.Errorf("decoding audit head: %w", err)
+	}
+	v.head.Hash = raw[8]
+	if v.exists {
+		v.request, err = fromHash(raw[:5])
+	}
+	return v, err
+}
+
+// fromHash reads version, request, fence, until, at.
+func fromHash(raw []string) (request.Request, error) {
+	var r request.Request
+	if err := json.Unmarshal([]byte(raw[1]), &r); err != nil {
+		return r, fmt.Errorf("decoding request: %w", err)
+	}
+	version, err := strconv.ParseInt(raw[0], 10, 64)
+	if err != nil {
+		return r, fmt.Errorf("decoding version of request %s: %w", r.ID, err)
+	}
+	r.Version = version
+	if raw[2] != "" {
+		r.Lease = request.Lease{Fence: raw[2], Until: micros("0", raw[3]), At: micros("0", raw[4])}
+	}
+	return r, nil
+}
+
+// micros is Redis's TIME; malformed numbers read as zero, which is long ago.
+func micros(seconds, microseconds string) time.Time {
+	sec, _ := strconv.ParseInt(seconds, 10, 64)
+	usec, _ := strconv.ParseInt(microseconds, 10, 64)
+	return time.UnixMicro(sec*1_000_000 + usec).UTC()
+}
+
+// Create implements request.Store.
+func (s *Redis) Create(ctx context.Context, r request.Request, fn request.UpdateFunc) error {
+	_, err := s.update(ctx, r.ID, func(v view) (request.Request, error) {
+		if v.exists {
+			return r, request.ErrExists
+		}
+		return r, nil
+	}, fn)
+	return err
+}
+
+// Get implements request.Store.
+func (s *Redis) Get(ctx context.Context, id request.ID) (request.Request, error) {
+	v, err := s.view(ctx, id)
+	if err == nil && !v.exists {
+		err = request.ErrNotFound
+	}
+	return v.request, err
+}
+
+// Update implements request.Store.
+func (s *Redis) Update(ctx context.Context, id request.ID, fn request.UpdateFunc) (request.Request, error) {
+	return s.update(ctx, id, func(v view) (request.Request, error) {
+		if !v.exists {
+			return v.request, request.ErrNotFound
+		}
+		return v.request, nil
+	}, fn)
+}
+
+// update reads, applies fn and swaps, again and again until no other writer
+// came between.
+func (s *Redis) update(ctx context.Context, id request.ID, from func(view) (request.Request, error), fn request.UpdateFunc) (request.Request, error) {
+	for {
+		v, err := s.view(ctx, id)
+		if err != nil {
+			return request.Request{}, err
+		}
+		r, err := from(v)
+		if err != nil {
+			return r, err
+		}
+		next, recs, err := fn(r, v.now)
+		if err != nil {
+			return next, err
+		}
+		next.Version = r.Version + 1
+		swapped, err := s.try(ctx, v, r, next, recs)
+		if err != nil || swapped {
+			return next, err
+		}
+		select {
+		case <-ctx.Done():
+			return next, fmt.Errorf("%w: too many writers: %w", request.ErrUnavailable, ctx.Err())
+		case <-time.After(mathrand.N(2 * time.Millisecond)):
+		}
+	}
+}
+
+// try makes one attempt at the swap and reports whether it took place.
+func (s *Redis) try(ctx context.Context, v view, old, next request.Request, recs []request.Record) (bool, error) {
+	lines, head, err := s.chain(v.head, recs)
+	if err != nil {
+		return false, err
+	}
+	body, err := json.Marshal(next)
+	if err != nil {
+		return false, fmt.Errorf("encoding request %s: %w", next.ID, err)
+	}
+	wake := ""
+	if at := next.WakeAt(); !at.IsZero() {
+		wake = strconv.FormatInt(at.UnixMicro(), 10)
+	}
+	args := []any{
+		old.Version, rand.Text(), body, next.Lease.Fence, unixMicro(next.Lease.Until), unixMicro(next.Lease.At),
+		string(next.ID), wake, v.head.Count, v.head.Hash, head.Count, head.Hash,
+	}
+	for _, l := range lines {
+		args = append(args, l)
+	}
+	keys := []string{keyRow + string(next.ID), keyDueSet, keyLines, keyChain}
+	answer, err := s.swap.Run(ctx, s.client, keys, args...).Text()
+	if err != nil && ctx.Err() == nil && !errors.Is(redisError("", err), request.ErrUnavailable) {
+		// The answer was lost. The same token makes a second try harmless.
+		answer, err = s.swap.Run(ctx, s.client, keys, args...).Text()
+		if err != nil {
+			return false, fmt.Errorf("writing request, answer lost: %w", err)
+		}
+	}
+	if err != nil {
+		return false, redisError("writing request", err)
+	}
+	return answer == "ok", nil
+}
+
+func unixMicro(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// Claim implements request.Store.
+func (s *Redis) Claim(ctx context.Context, lease time.Duration) (request.Request, error) {
+	// Several replicas see the same list; whoever loses one entry tries the next.
+	ids, err := s.client.ZRange(ctx, keyDueSet, 0, 15).Result()
+	if err != nil {
+		return request.Request{}, redisError("reading due index", err)
+	}
+	for _, id := range ids {
+		raw, err := s.claim.Run(ctx, s.client, []string{keyRow + id, keyDueSet},
+			id, lease.Microseconds(), newFence()).StringSlice()
+		if err != nil {
+			return request.Request{}, redisError("claiming request", err)
+		}
+		switch raw[0] {
+		case "claimed":
+			return fromHash(raw[1:])
+		case "later": // the index is ordered: nothing after this one is due either
+			return request.Request{}, request.ErrNothingDue
+		}
+	}
+	return request.Request{}, request.ErrNothingDue
+}
+
+// Sweep implements request.Store.
+func (s *Redis) Sweep(ctx context.Context) (int, error) {
+	n := 0
+	scan := s.client.Scan(ctx, 0, keyRow+"*", 500).Iterator()
+	for scan.Next(ctx) {
+		id := scan.Val()[len(keyRow):]
+		v, err := s.view(ctx, request.ID(id))
+		if err != nil {
+			return n, err
+		}
+		if !v.exists || v.request.WakeAt().IsZero() {
+			continue
+		}
+		err = s.client.ZScore(ctx, keyDueSet, id).Err()
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, redis.Nil) {
+			return n, redisError("reading due index", err)
+		}
+		same := func(r request.Request, _ time.Time) (request.Request, []request.Record, error) { return r, nil, nil }
+		if _, err := s.Update(ctx, v.request.ID, same); err != nil { // writing it puts it into the index
+			return n, err
+		}
+		n++
+	}
+	if err := scan.Err(); err != nil {
+		return n, redisError("scanning requests", err)
+	}
+	return n, nil
+}
+
+// Check implements request.Store by writing.
+func (s *Redis) Check(ctx context.Context) error {
+	if err := s.client.Set(ctx, keyProbe, "ok", time.Minute).Err(); err != nil {
+		return redisError("writing to Redis", err)
+	}
+	return nil
+}
+
+// Records yields the lines of the audit record, oldest first.
+func (s *Redis) Records(ctx context.Context) iter.Seq2[[]byte, error] {
+	const page = 500
+	return func(yield func([]byte, error) bool) {
+		for from := int64(0); ; from += page {
+			lines, err := s.client.LRange(ctx, keyLines, from, from+page-1).Result()
+			if err != nil {
+				yield(nil, redisError("reading audit lines", err))
+				return
+			}
+			for _, l := range lines {
+				if !yield([]byte(l), nil) {
+					return
+				}
+			}
+			if len(lines) < page {
+				return
+			}
+		}
+	}
+}
