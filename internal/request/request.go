@@ -209,6 +209,8 @@ const (
 	WhatIf  Verb = "what-if"
 )
 
+var verbs = []Verb{Confirm, Cancel, WhatIf}
+
 // Press is one press of a button as it was received, before anybody has
 // looked at who pressed.
 type Press struct {
@@ -396,6 +398,11 @@ func (r Request) Unshown() bool {
 		r.Thread.PlanWanted && r.Thread.PlanTS == "" ||
 		r.Confirmed() && r.Thread.ResultTS == "" ||
 		r.HasOutcome() && !r.Thread.ResultDone
+}
+
+// SettlePassDue reports whether a shown result should be looked at again now.
+func (r Request) SettlePassDue() bool {
+	return r.State == Settling && !r.Lease.At.Before(r.SettleAt)
 }
 
 func (r Request) seen(key string) bool {

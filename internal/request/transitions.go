@@ -277,7 +277,7 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 
 // mayPress is the gate for a button.
 func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reason, Fault) {
-	if !sameCard(r, press) {
+	if !sameCard(r, press) || !slices.Contains(verbs, press.Verb) {
 		return UnknownCard, Fault{}
 	}
 	switch r.State {

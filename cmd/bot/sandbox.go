@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/revoke-session/revoke-session/internal/sandbox"
+)
+
+type sandboxCommand struct {
+	Page string `default:"127.0.0.1:8090" help:"Address of the page."`
+}
+
+// Run is kong's entry: the production bot against stand-ins in this process.
+func (s *sandboxCommand) Run(ctx context.Context, stdout io.Writer, logs logTo) (err error) {
+	log := slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	world, err := sandbox.Start(sandbox.Options{Page: s.Page, Log: log})
+	if err != nil {
+		return fmt.Errorf("starting the sandbox: %w", err)
+	}
+	defer func() { err = errors.Join(err, world.Close()) }()
+	dir, err := os.MkdirTemp("", "revoke-session-sandbox-")
+	if err != nil {
+		return fmt.Errorf("making a place for the state file: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+
+	var set settings
+	set.assign(append(world.Env(), "STATE_FILE="+filepath.Join(dir, "state.db")))
+	c, err := set.config()
+	if err != nil {
+		return err
+	}
+	transport, err := trusting(world.CAPEM())
+	if err != nil {
+		return err
+	}
+	b, err := newBot(c, transport, log)
+	if err != nil {
+		return err
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return errors.Join(fmt.Errorf("listening: %w", err), b.close())
+	}
+	world.SetBot("http://" + l.Addr().String())
+	fmt.Fprintf(stdout, "Sandbox: %s\n", world.PageURL())
+	fmt.Fprintln(stdout, "Try: as alice send /revoke-session mallory@contoso.com, become bob, press Confirm. Ctrl-C ends it; nothing is kept.")
+	return b.serve(ctx, l)
+}
+
+// trusting is the production transport that also trusts a CA.
+func trusting(pem []byte) (*http.Transport, error) {
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, errors.New("the sandbox's certificate is not PEM")
+	}
+	t := newTransport()
+	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	return t, nil
+}

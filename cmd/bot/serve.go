@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/revoke-session/revoke-session/internal/audit"
+	"github.com/revoke-session/revoke-session/internal/authz"
+	"github.com/revoke-session/revoke-session/internal/entra"
+	"github.com/revoke-session/revoke-session/internal/request"
+	"github.com/revoke-session/revoke-session/internal/revoker"
+	"github.com/revoke-session/revoke-session/internal/slackapp"
+	"github.com/revoke-session/revoke-session/internal/store"
+)
+
+const (
+	stopWithin  = 5 * time.Second // for HTTP requests under way; a step of the worker has its own limit
+	probeWithin = 3 * time.Second
+)
+
+type serveCommand struct {
+	settings
+}
+
+// Run is kong's entry.
+func (s *serveCommand) Run(ctx context.Context, parsed *kong.Context, logs logTo) error {
+	if err := refuseSecretFlags(parsed); err != nil {
+		return err
+	}
+	c, err := s.config()
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: c.level}))
+	b, err := newBot(c, newTransport(), log)
+	if err != nil {
+		return err
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.listen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("LISTEN_ADDR: %w", err), b.close())
+	}
+	return b.serve(ctx, l)
+}
+
+// bot is the wired program.
+type bot struct {
+	log     *slog.Logger
+	slack   *slackapp.Client
+	service *request.Service
+	handler http.Handler
+	store   io.Closer
+}
+
+// newBot wires the rooms together. It opens the store and does no other I/O.
+func newBot(c config, transport http.RoundTripper, log *slog.Logger) (*bot, error) {
+	st, err := openStore(c)
+	if err != nil {
+		return nil, err
+	}
+	slack, err := slackapp.NewClient(c.slackToken, c.slackURL, transport)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	credential, err := entra.NewSecretCredential(c.authority, c.tenant, c.clientID, c.clientSecret, transport)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	reads := entra.NewAPI(c.graph, credential, transport, entra.Reads, log)
+	effects := entra.NewAPI(c.graph, credential, transport, entra.Effects, log)
+	urls := slackapp.NewResponseURLs()
+	service := request.NewService(
+		st,
+		authz.New(slack.Vouch, reads),
+		revoker.NewGraph(effects, reads),
+		slackapp.NewReporter(slack, urls, log),
+		request.Policy{TTL: c.ttl, Channels: c.channels},
+		log,
+	)
+	b := &bot{log: log, slack: slack, service: service, store: st}
+	mux := http.NewServeMux()
+	mux.Handle("/slack/", slackapp.NewHandler(c.slackSecret, slack, service, urls, log))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", b.ready)
+	b.handler = mux
+	return b, nil
+}
+
+type closingStore interface {
+	request.Store
+	io.Closer
+}
+
+func openStore(c config) (closingStore, error) {
+	if c.redisURL == "" {
+		st, err := store.OpenBolt(c.stateFile, audit.Chain, time.Now)
+		if err != nil {
+			return nil, fmt.Errorf("STATE_FILE: %w", err)
+		}
+		return st, nil
+	}
+	st, err := store.OpenRedis(c.redisURL, audit.Chain)
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
+	}
+	return st, nil
+}
+
+// newTransport is the one pool of connections. Idle ones are kept for longer
+// than a card usually waits, so that a confirmed revocation finds a warm one.
+func newTransport() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // net/http documents its type
+	t.IdleConnTimeout = 20 * time.Minute
+	t.MaxIdleConnsPerHost = 32
+	return t
+}
+
+// serve answers on l and works on requests until ctx ends, then finishes what is
+// under way and closes everything.
+func (b *bot) serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler: b.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelWarn),
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var work sync.WaitGroup
+	work.Go(func() { b.service.Run(ctx) })
+	work.Go(func() { b.meetSlack(ctx) })
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	b.log.Info("listening", "addr", l.Addr().String())
+
+	var errs []error
+	select {
+	case <-ctx.Done():
+	case err := <-failed:
+		errs = append(errs, fmt.Errorf("serving HTTP: %w", err))
+	}
+	// New deliveries are refused first, so that whatever was accepted is in the
+	// store before the worker stops.
+	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer done()
+	if err := server.Shutdown(stopping); err != nil {
+		errs = append(errs, fmt.Errorf("stopping HTTP: %w", err))
+	}
+	cancel()
+	work.Wait()
+	return errors.Join(append(errs, b.close())...)
+}
+
+func (b *bot) close() error {
+	if err := b.store.Close(); err != nil {
+		return fmt.Errorf("closing store: %w", err)
+	}
+	return nil
+}
+
+// meetSlack learns which workspace the token is for, as soon as Slack answers.
+func (b *bot) meetSlack(ctx context.Context) {
+	for wait := time.Second; ; wait = min(2*wait, 30*time.Second) {
+		probe, cancel := context.WithTimeout(ctx, probeWithin)
+		self, err := b.slack.Check(probe)
+		cancel()
+		if err == nil {
+			b.log.Info("Slack knows the bot", "team", self.Team, "bot_user", self.User)
+			return
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		b.log.Error("Slack does not know the bot; check SLACK_BOT_TOKEN", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// ready tells whether a command could be recorded and answered now.
+func (b *bot) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), probeWithin)
+	defer cancel()
+	status := http.StatusOK
+	checks := map[string]string{"store": "ok", "slack": "ok"}
+	var storeErr, slackErr error
+	var wg sync.WaitGroup
+	wg.Go(func() { storeErr = b.service.Check(ctx) })
+	wg.Go(func() { _, slackErr = b.slack.Check(ctx) })
+	wg.Wait()
+	for name, err := range map[string]error{"store": storeErr, "slack": slackErr} {
+		if err != nil { // the reason goes to the log: this page is for anybody who can reach it
+			status, checks[name] = http.StatusServiceUnavailable, "not usable"
+			b.log.Warn("not ready", "check", name, "error", err)
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(checks)
+}

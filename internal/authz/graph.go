@@ -1,0 +1,93 @@
+package authz
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/revoke-session/revoke-session/internal/entra"
+)
+
+// globalAdministrator is the role template id of Global Administrator, the same
+// in every tenant (learn.microsoft.com/entra/identity/role-based-access-control/permissions-reference).
+const globalAdministrator = "62e90394-69f5-4237-9190-012177145e10"
+
+// user holds the properties asked for with $select; accountEnabled, userType,
+// creationType and signInSessionsValidFromDateTime come only when asked for
+// (learn.microsoft.com/graph/api/resources/user).
+type user struct {
+	ID                      string    `json:"id"`
+	UserPrincipalName       string    `json:"userPrincipalName"`
+	DisplayName             string    `json:"displayName"`
+	UserType                string    `json:"userType"`
+	CreationType            string    `json:"creationType"`
+	AccountEnabled          bool      `json:"accountEnabled"`
+	SignInSessionsValidFrom time.Time `json:"signInSessionsValidFromDateTime"`
+}
+
+const (
+	callerFields = "id,userPrincipalName,displayName,userType,creationType,accountEnabled"
+	targetFields = callerFields + ",signInSessionsValidFromDateTime"
+)
+
+// external reports whether the account signs in at another organisation.
+func (u user) external() bool {
+	return strings.Contains(strings.ToUpper(u.UserPrincipalName), "#EXT#") || u.CreationType == "Invitation"
+}
+
+// user reads one user by object id or sign-in name.
+func (d *Directory) user(ctx context.Context, key, fields string) (user, entra.Meta, error) {
+	var u user
+	meta, err := d.graph.Do(ctx, "read user", http.MethodGet, userPath(key)+"?$select="+fields, nil, &u)
+	if err != nil {
+		return user{}, meta, fmt.Errorf("reading user: %w", err)
+	}
+	return u, meta, nil
+}
+
+var plainKey = regexp.MustCompile(`^[A-Za-z0-9._@-]+$`)
+
+// userPath addresses a user. The quoted form is for keys that a path segment
+// cannot hold as they are: Graph reads a leading $ as an option, # starts a
+// fragment, and a quote ends the key unless it is doubled.
+func userPath(key string) string {
+	if plainKey.MatchString(key) {
+		return "/v1.0/users/" + key
+	}
+	return "/v1.0/users('" + url.PathEscape(strings.ReplaceAll(key, "'", "''")) + "')"
+}
+
+// usersByMail lists the users whose mail is exactly email; two are enough to
+// know that it is not one.
+func (d *Directory) usersByMail(ctx context.Context, email string) ([]user, error) {
+	filter := "mail eq '" + strings.ReplaceAll(email, "'", "''") + "'"
+	var page struct {
+		Value []user `json:"value"`
+	}
+	path := "/v1.0/users?$filter=" + url.QueryEscape(filter) + "&$select=" + callerFields
+	if _, err := d.graph.Do(ctx, "find user by mail", http.MethodGet, path, nil, &page); err != nil {
+		return nil, fmt.Errorf("finding user by mail: %w", err)
+	}
+	return page.Value, nil
+}
+
+// holds reports whether a user holds a directory role now, directly, through a
+// role-assignable group, or activated in PIM; eligible is not holding. The call
+// takes role template ids and is transitive
+// (learn.microsoft.com/graph/api/directoryobject-checkmemberobjects).
+func (d *Directory) holds(ctx context.Context, id, role string) (bool, entra.Meta, error) {
+	in := map[string][]string{"ids": {role}}
+	var out struct {
+		Value []string `json:"value"`
+	}
+	meta, err := d.graph.Do(ctx, "check role", http.MethodPost, userPath(id)+"/checkMemberObjects", in, &out)
+	if err != nil {
+		return false, meta, fmt.Errorf("checking role: %w", err)
+	}
+	return slices.Contains(out.Value, role), meta, nil
+}

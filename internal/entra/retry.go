@@ -1,0 +1,103 @@
+package entra
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+)
+
+// Retry says which answers a client may ask for again by itself.
+type Retry int
+
+const (
+	// Reads are safe to repeat: throttling, 5xx and connections that broke.
+	Reads Retry = iota
+	// Effects are repeated only where Microsoft says that it did nothing (429).
+	// After anything else the caller has to look before it asks again.
+	Effects
+)
+
+// Bounds of waiting. The caller's context bounds everything together.
+const (
+	attemptWithin = 5 * time.Second
+	attempts      = 4
+	waitMin       = 200 * time.Millisecond
+	waitMax       = 2 * time.Second
+	// retryAfterMax caps what a server can make us wait for.
+	retryAfterMax = 8 * time.Second
+)
+
+// retrying wraps transport with bounded retries and a time limit per attempt.
+// Redirects are not followed: none is documented, and a token must not travel
+// to another host.
+func retrying(transport http.RoundTripper, policy Retry) *http.Client {
+	inner := &http.Client{
+		Transport:     transport,
+		Timeout:       attemptWithin,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	client := &retryablehttp.Client{
+		HTTPClient:   inner,
+		RetryWaitMin: waitMin,
+		RetryWaitMax: waitMax,
+		RetryMax:     attempts - 1,
+		Backoff: func(least, most time.Duration, n int, resp *http.Response) time.Duration {
+			if resp != nil && (resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusGatewayTimeout) {
+				closeIdle(transport) // Graph's advice: retry these over a new connection
+			}
+			return wait(least, most, n, resp)
+		},
+		CheckRetry: func(ctx context.Context, resp *http.Response, err error) (bool, error) {
+			return policy.again(ctx, resp, err), nil
+		},
+		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+	}
+	return &http.Client{
+		Transport:     &retryablehttp.RoundTripper{Client: client},
+		CheckRedirect: inner.CheckRedirect,
+	}
+}
+
+// again decides whether to try once more. It gives up at once when the wait
+// would outlast the caller's context, so that the caller still sees the answer.
+func (p Retry) again(ctx context.Context, resp *http.Response, err error) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	if err != nil {
+		_, token := errors.AsType[*Error](err) // token calls have had their own retries
+		return p == Reads && !token
+	}
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests:
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		if p != Reads {
+			return false
+		}
+	default:
+		return false
+	}
+	deadline, ok := ctx.Deadline()
+	return !ok || time.Until(deadline) > retryAfter(resp)
+}
+
+// wait is Retry-After, capped, or else exponential with jitter.
+func wait(least, most time.Duration, n int, resp *http.Response) time.Duration {
+	if after := retryAfter(resp); after > 0 {
+		return after
+	}
+	full := retryablehttp.DefaultBackoff(least, most, n, nil)
+	return full/2 + rand.N(full/2+1)
+}
+
+// retryAfter reads the header in either of its forms, capped; 0 if there is none.
+func retryAfter(resp *http.Response) time.Duration {
+	if resp == nil || resp.Header.Get("Retry-After") == "" {
+		return 0
+	}
+	return min(retryablehttp.DefaultBackoff(0, 0, 0, resp), retryAfterMax)
+}

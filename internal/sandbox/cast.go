@@ -1,0 +1,166 @@
+package sandbox
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Identifiers of the invented organization. They have the length and alphabet
+// of real ones, because length limits and parsers meet them.
+const (
+	teamID        = "T0CONTOSO"
+	teamDomain    = "contoso"
+	teamName      = "Contoso"
+	partnerTeamID = "T0FABRIKAM"
+	appID         = "A0REVOKE042"
+	botID         = "B0REVOKE042"
+	botUserID     = "U0REVOKEBOT"
+	botName       = "revoke-session"
+	command       = "/revoke-session"
+
+	tenantID = "7d0c8b2e-51f4-4a0b-9d62-3c1f5a9e8b47"
+	clientID = "e2b1f6c4-8a35-4f7d-b0c9-12d4a6e8f059"
+
+	globalAdministratorTemplate = "62e90394-69f5-4237-9190-012177145e10"
+	globalAdministratorRole     = "9f2b7c1a-6d3e-4c58-8a10-5b7e9d2f4c63"
+	administratorsGroup         = "4b8d2f60-1c7a-4e93-b5d8-a0f3c6e91d24"
+)
+
+// The channels of the workspace. Two are there to be refused: the bot is no
+// member of general and cannot see the private leadership channel at all.
+const (
+	incidentChannel  = "C0INCIDENT"
+	sharedChannel    = "C0SHARED"
+	privateChannel   = "C0PRIVATE"
+	notMemberChannel = "C0NOTMEMBER"
+	hiddenChannel    = "C0HIDDEN"
+)
+
+// person is somebody of the cast, as Slack and as Entra know them.
+type person struct {
+	name  string // the short name people are called by in this package
+	slack slackAccount
+	entra *entraAccount // nil: no account in this tenant
+}
+
+type slackAccount struct {
+	id, team, realName, title, email, color string
+	restricted, stranger, deleted           bool
+	updated                                 int64
+	dm                                      string // the person's conversation with the bot
+}
+
+type entraAccount struct {
+	id, upn, displayName, mail, userType, creationType string
+	jobTitle                                           string
+	enabled                                            bool
+	role                                               bool // holds the role directly
+	roleByGroup                                        bool // holds the role through the role-assignable group
+	groupIsRoute                                       bool // gains and loses the role through that group
+	created, validFrom                                 time.Time
+}
+
+func (a *entraAccount) globalAdministrator() bool { return a.role || a.roleByGroup }
+
+func (a *entraAccount) guest() bool { return a.userType == "Guest" }
+
+func newCast(now time.Time) []*person {
+	joined := now.Add(-400 * 24 * time.Hour).Truncate(time.Second).UTC()
+	member := func(name, oid, realName, title string) *person {
+		return &person{
+			name: name,
+			slack: slackAccount{
+				id: "U0" + strings.ToUpper(name) + "042", team: teamID, realName: realName, title: title,
+				email: name + "@contoso.com", updated: joined.Unix(), dm: "D0" + strings.ToUpper(name) + "042",
+			},
+			entra: &entraAccount{
+				id: oid, upn: name + "@contoso.com", displayName: realName, mail: name + "@contoso.com",
+				jobTitle: title, userType: "Member", enabled: true, created: joined, validFrom: joined,
+			},
+		}
+	}
+	alice := member("alice", "1f6b3c52-8e0d-4d7a-9b41-6a2c5e7f9d10", "Alice", "Identity administrator")
+	alice.entra.role, alice.slack.color = true, "4bbe2e"
+	bob := member("bob", "a84d1e97-2c5f-4b36-8d70-f1e9b3c6a528", "Bob", "Identity administrator")
+	bob.entra.roleByGroup, bob.entra.groupIsRoute, bob.slack.color = true, true, "e7392d"
+	heidi := member("heidi", "c35e9a70-7d14-4f82-a6b9-08d2c4f1e763", "Heidi", "Helpdesk")
+	heidi.slack.color = "9f69e7"
+	mallory := member("mallory", "5d92f0b8-4a63-4c1e-b7d5-e6f8a1029c34", "Mallory", "Sales")
+	mallory.slack.color = "df3dc0"
+	grace := member("grace", "e07a6d41-9b28-4e5c-8f13-b4c7d9e2a586", "Grace", "Consultant at Fabrikam")
+	grace.slack.restricted, grace.slack.email, grace.slack.color = true, "grace@fabrikam.com", "3c989f"
+	grace.entra.upn = "grace_fabrikam.com#EXT#@contoso.onmicrosoft.com"
+	grace.entra.mail, grace.entra.userType, grace.entra.creationType = "grace@fabrikam.com", "Guest", "Invitation"
+	oscar := &person{name: "oscar", slack: slackAccount{
+		id: "U0OSCAR042", team: partnerTeamID, realName: "Oscar", title: "Fabrikam", stranger: true,
+		color: "674b1b", updated: joined.Unix(),
+	}}
+	return []*person{alice, bob, heidi, grace, oscar, mallory}
+}
+
+// channel is a conversation as the bot sees it through the API.
+type channel struct {
+	id, name   string
+	private    bool
+	extShared  bool
+	direct     bool
+	botMember  bool
+	archived   bool
+	memberList []string // Slack user ids
+}
+
+func (c *channel) has(userID string) bool { return slices.Contains(c.memberList, userID) }
+
+func newChannels(cast []*person) []*channel {
+	ids := func(names ...string) []string {
+		var out []string
+		for _, p := range cast {
+			if slices.Contains(names, p.name) {
+				out = append(out, p.slack.id)
+			}
+		}
+		return out
+	}
+	channels := []*channel{
+		{id: incidentChannel, name: "incident-042", botMember: true, memberList: ids("alice", "bob", "heidi", "grace", "oscar", "mallory")},
+		{id: sharedChannel, name: "shared-with-fabrikam", extShared: true, botMember: true, memberList: ids("alice", "bob", "heidi", "grace", "oscar", "mallory")},
+		{id: privateChannel, name: "sec-private", private: true, botMember: true, memberList: ids("alice", "bob", "heidi")},
+		{id: notMemberChannel, name: "general", memberList: ids("alice", "bob", "heidi", "mallory")},
+		{id: hiddenChannel, name: "leadership", private: true, memberList: ids("alice", "bob")},
+	}
+	for _, p := range cast {
+		if p.slack.dm != "" {
+			channels = append(channels, &channel{id: p.slack.dm, direct: true, botMember: true, memberList: []string{p.slack.id}})
+		}
+	}
+	return channels
+}
+
+// credentials are made anew for each sandbox, so that nothing can come to rely
+// on a fixed secret.
+type credentials struct {
+	botToken, signingSecret, clientSecret, verificationToken string
+}
+
+func newCredentials() credentials {
+	return credentials{
+		botToken:          "xoxb-1000000000042-1000000000043-" + randomHex(12),
+		signingSecret:     randomHex(16),
+		clientSecret:      "sbx8Q~" + randomHex(17),
+		verificationToken: randomHex(12),
+	}
+}
+
+func randomHex(n int) string {
+	b := make([]byte, n)
+	rand.Read(b) // never fails, by its contract
+	return hex.EncodeToString(b)
+}
+
+func newGUID() string {
+	h := randomHex(16)
+	return h[:8] + "-" + h[8:12] + "-4" + h[13:16] + "-a" + h[17:20] + "-" + h[20:]
+}

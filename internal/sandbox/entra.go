@@ -1,0 +1,183 @@
+package sandbox
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+const tokenLife = 3599 * time.Second
+
+// accessToken is what the Graph stand-in believes of a bearer token.
+type accessToken struct {
+	audience    string
+	permissions []string
+	expires     time.Time
+}
+
+// entraHandler answers discovery and the token endpoint of the one tenant.
+func (s *Sandbox) entraHandler() standIn {
+	return func(w *callWriter, r *http.Request) {
+		tenant, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		known := slices.Contains([]string{tenantID, "contoso.com", "contoso.onmicrosoft.com"}, strings.ToLower(tenant))
+		switch rest {
+		case "v2.0/.well-known/openid-configuration", "oauth2/v2.0/token", "discovery/v2.0/keys":
+		default:
+			http.NotFound(w, r)
+			return
+		}
+		if !known {
+			code := "invalid_tenant"
+			if rest == "oauth2/v2.0/token" {
+				code = "invalid_request"
+			}
+			writeEntraError(w, r, http.StatusBadRequest, code, 90002, fmt.Sprintf("Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant.", tenant))
+			return
+		}
+		switch {
+		case rest == "oauth2/v2.0/token" && r.Method == http.MethodPost:
+			s.token(w, r)
+		case rest == "oauth2/v2.0/token":
+			writeEntraError(w, r, http.StatusBadRequest, "invalid_request", 900561, "The endpoint only accepts POST requests. Received a "+r.Method+" request.")
+		case r.Method != http.MethodGet:
+			w.WriteHeader(http.StatusMethodNotAllowed)
+		case rest == "discovery/v2.0/keys":
+			writeJSON(w, http.StatusOK, map[string]any{"keys": []any{}})
+		default:
+			s.discovery(w)
+		}
+	}
+}
+
+func (s *Sandbox) discovery(w *callWriter) {
+	base := s.entraURL + "/" + tenantID
+	writeJSON(w, http.StatusOK, map[string]any{
+		"issuer":                                base + "/v2.0",
+		"authorization_endpoint":                base + "/oauth2/v2.0/authorize",
+		"token_endpoint":                        base + "/oauth2/v2.0/token",
+		"jwks_uri":                              base + "/discovery/v2.0/keys",
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post"},
+		"response_types_supported":              []string{"code", "id_token", "code id_token", "id_token token"},
+		"response_modes_supported":              []string{"query", "fragment", "form_post"},
+		"subject_types_supported":               []string{"pairwise"},
+		"id_token_signing_alg_values_supported": []string{"RS256"},
+		"scopes_supported":                      []string{"openid", "profile", "email", "offline_access"},
+		"tenant_region_scope":                   "EU",
+	})
+}
+
+// token issues an access token for the client credentials of the one app.
+func (s *Sandbox) token(w *callWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	fields, parseErr := url.ParseQuery(string(body))
+	mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || parseErr != nil || mediaType != "application/x-www-form-urlencoded" {
+		fields = url.Values{}
+	}
+	for _, name := range []string{"grant_type", "client_id", "scope"} {
+		if fields.Get(name) == "" {
+			writeEntraError(w, r, http.StatusBadRequest, "invalid_request", 900144, fmt.Sprintf("The request body must contain the following parameter: '%s'.", name))
+			return
+		}
+	}
+	if grant := fields.Get("grant_type"); grant != "client_credentials" {
+		writeEntraError(w, r, http.StatusBadRequest, "unsupported_grant_type", 70003, fmt.Sprintf("The app requested an unsupported grant type '%s'.", grant))
+		return
+	}
+	if id := fields.Get("client_id"); !strings.EqualFold(id, clientID) {
+		writeEntraError(w, r, http.StatusBadRequest, "unauthorized_client", 700016, fmt.Sprintf("Application with identifier '%s' was not found in the directory 'Contoso'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.", id))
+		return
+	}
+	secret := fields.Get("client_secret")
+	if secret == "" {
+		writeEntraError(w, r, http.StatusUnauthorized, "invalid_client", 7000216, "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type.")
+		return
+	}
+	if subtle.ConstantTimeCompare([]byte(secret), []byte(s.creds.clientSecret)) != 1 {
+		writeEntraError(w, r, http.StatusUnauthorized, "invalid_client", 7000215, fmt.Sprintf("Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '%s'.", clientID))
+		return
+	}
+	audience, ok := tokenAudience(fields.Get("scope"))
+	if !ok {
+		writeEntraError(w, r, http.StatusBadRequest, "invalid_scope", 1002012, fmt.Sprintf("The provided value for scope %s is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", fields.Get("scope")))
+		return
+	}
+	if !slices.Contains([]string{s.graphURL, "https://graph.microsoft.com", "https://contoso-admin.sharepoint.com"}, audience) {
+		writeEntraError(w, r, http.StatusBadRequest, "invalid_resource", 500011, fmt.Sprintf("The resource principal named %s was not found in the tenant named Contoso. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication request to the wrong tenant.", audience))
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"token_type": "Bearer", "expires_in": int(tokenLife.Seconds()), "ext_expires_in": int(tokenLife.Seconds()),
+		"access_token": s.issue(audience),
+	})
+}
+
+func (s *Sandbox) issue(audience string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	token := "sandbox." + randomHex(32)
+	s.world.tokens[token] = accessToken{
+		audience: audience, permissions: slices.Clone(s.world.permissions), expires: s.now().Add(tokenLife),
+	}
+	return token
+}
+
+// tokenAudience is the resource of the one scope that ends in /.default. Client
+// libraries add the OpenID Connect scopes, which mean nothing here.
+func tokenAudience(scope string) (string, bool) {
+	audience := ""
+	for s := range strings.FieldsSeq(scope) {
+		resource, isDefault := strings.CutSuffix(s, "/.default")
+		switch {
+		case isDefault && audience == "" && resource != "":
+			audience = resource
+		case !slices.Contains([]string{"openid", "offline_access", "profile", "email"}, s):
+			return "", false
+		}
+	}
+	return audience, audience != ""
+}
+
+func entraErrorForStatus(status int) string {
+	switch {
+	case status == http.StatusUnauthorized:
+		return "invalid_client"
+	case status == http.StatusTooManyRequests, status >= 500:
+		return "temporarily_unavailable"
+	default:
+		return "invalid_request"
+	}
+}
+
+func writeEntraError(w *callWriter, r *http.Request, status int, code string, number int, description string) {
+	w.note(code)
+	now := time.Now().UTC()
+	trace, correlation := newGUID(), r.Header.Get("client-request-id")
+	if correlation == "" {
+		correlation = newGUID()
+	}
+	writeJSON(w, status, map[string]any{
+		"error": code,
+		"error_description": fmt.Sprintf("AADSTS%d: %s Trace ID: %s Correlation ID: %s Timestamp: %s",
+			number, description, trace, correlation, now.Format("2006-01-02 15:04:05Z")),
+		"error_codes": []int{number}, "timestamp": now.Format("2006-01-02 15:04:05Z"),
+		"trace_id": trace, "correlation_id": correlation,
+		"error_uri": fmt.Sprintf("https://login.microsoftonline.com/error?code=%d", number),
+	})
+}
+
+func writeJSON(w *callWriter, status int, answer map[string]any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store, no-cache")
+	w.WriteHeader(status)
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.Encode(answer)
+}

@@ -1,0 +1,86 @@
+package slackapp
+
+import (
+	"context"
+	"slices"
+
+	"github.com/slack-go/slack"
+
+	"github.com/revoke-session/revoke-session/internal/request"
+)
+
+// Vouch says what Slack knows of a user: Member with their confirmed e-mail
+// address if they are a full member of the bot's own workspace (or Grid
+// organisation), else why not. It is an authz.Vouch.
+func (c *Client) Vouch(ctx context.Context, by request.Origin) (request.Standing, string, request.Fault) {
+	self, err := c.Self(ctx)
+	if err != nil {
+		return request.Unverified, "", fault(err)
+	}
+	if by.Home != "" && by.Home != self.Team && self.Enterprise == "" {
+		return request.SlackOutsider, "", request.Fault{}
+	}
+	u, err := c.reads.GetUserInfoContext(ctx, by.User)
+	if err != nil {
+		f := fault(err)
+		if f.Code == "user_not_found" || f.Code == "user_not_visible" || f.Code == "users_not_found" {
+			return request.SlackOutsider, "", f
+		}
+		return request.Unverified, "", f
+	}
+	if standing := slackStanding(u, by.User, self); standing != request.Member {
+		return standing, "", request.Fault{}
+	}
+	return request.Member, u.Profile.Email, request.Fault{}
+}
+
+// slackStanding judges a user object. Only a full member with a confirmed
+// address is Member (docs.slack.dev/reference/objects/user-object).
+func slackStanding(u *slack.User, id string, self Self) request.Standing {
+	switch {
+	case u.ID != id || u.IsStranger || !belongs(u, self):
+		return request.SlackOutsider
+	case u.Deleted:
+		return request.SlackDeactivated
+	case u.IsBot || u.IsWorkflowBot || u.IsConnectorBot || u.ID == "USLACKBOT":
+		return request.SlackBot
+	case u.IsRestricted || u.IsUltraRestricted || u.IsInvitedUser:
+		return request.SlackGuest
+	case u.Profile.Email == "":
+		return request.EmailMissing
+	case !u.IsEmailConfirmed:
+		return request.EmailUnconfirmed
+	}
+	return request.Member
+}
+
+// belongs reports whether u is of the bot's workspace, or of its Grid
+// organisation and a member of that workspace there.
+func belongs(u *slack.User, self Self) bool {
+	if u.TeamID != "" && u.TeamID == self.Team {
+		return true
+	}
+	return self.Enterprise != "" && u.Enterprise.EnterpriseID == self.Enterprise &&
+		slices.Contains(u.Enterprise.Teams, self.Team)
+}
+
+// Place implements request.Reporter.
+func (rp *Reporter) Place(ctx context.Context, at request.Origin) (request.Place, request.Fault) {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	ch, err := rp.slack.reads.GetConversationInfoContext(ctx, &slack.GetConversationInfoInput{ChannelID: at.Channel})
+	if err != nil {
+		f := fault(err)
+		if f.Code == "channel_not_found" { // a private channel without the bot in it
+			return request.Unreadable, f
+		}
+		return request.PlaceUnknown, f
+	}
+	switch {
+	case ch.IsIM:
+		return request.Direct, request.Fault{}
+	case ch.IsExtShared || ch.IsPendingExtShared:
+		return request.Shared, request.Fault{}
+	}
+	return request.Ours, request.Fault{}
+}

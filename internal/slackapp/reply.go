@@ -1,0 +1,117 @@
+package slackapp
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/revoke-session/revoke-session/internal/request"
+)
+
+// responseURLFor is how long Slack accepts posts to a response_url.
+const responseURLFor = 30 * time.Minute
+
+// ResponseURLs remembers where deliveries can be answered. A response_url lets
+// its holder post without a token, so it is kept in this process only, never
+// stored or logged; after a restart other ways of answering serve. Safe for
+// concurrent use.
+type ResponseURLs struct {
+	mu   sync.Mutex
+	urls map[string]responseURL
+}
+
+type responseURL struct {
+	url   string
+	until time.Time
+}
+
+// NewResponseURLs returns an empty memory.
+func NewResponseURLs() *ResponseURLs { return &ResponseURLs{urls: map[string]responseURL{}} }
+
+func (m *ResponseURLs) put(key, u string) {
+	if u == "" {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	for k, v := range m.urls {
+		if now.After(v.until) {
+			delete(m.urls, k)
+		}
+	}
+	m.urls[key] = responseURL{url: u, until: now.Add(responseURLFor)}
+}
+
+func (m *ResponseURLs) get(key string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v := m.urls[key]
+	if time.Now().After(v.until) {
+		return ""
+	}
+	return v.url
+}
+
+var errNoResponseURL = errors.New("no usable response_url")
+
+// respond posts a private answer to a response_url.
+func (c *Client) respond(ctx context.Context, to, text string) error {
+	if !c.trusts(to) {
+		return errNoResponseURL
+	}
+	msg := &slack.WebhookMessage{Text: text, ResponseType: slack.ResponseTypeEphemeral, ReplaceOriginal: false}
+	return safe(slack.PostWebhookCustomHTTPContext(ctx, to, c.plain, msg))
+}
+
+// trusts reports whether a response_url leads to Slack: to its hooks hosts, or,
+// where the Web API was pointed elsewhere, to that same host.
+func (c *Client) trusts(raw string) bool {
+	u, err := url.Parse(raw)
+	if err != nil || u.User != nil {
+		return false
+	}
+	if host := c.base.Hostname(); host != "slack.com" && !strings.HasSuffix(host, ".slack.com") && host != "slack-gov.com" {
+		return u.Hostname() == host
+	}
+	return u.Scheme == "https" && (u.Host == "hooks.slack.com" || u.Host == "hooks.slack-gov.com")
+}
+
+// reply gives one person one private answer, by the first way that works:
+// response_url (works in any channel), an ephemeral message, a direct message.
+// It reports whether the answer is settled, which it also is when no way can
+// ever work.
+func (rp *Reporter) reply(ctx context.Context, r request.Request, a request.Reply) (settled bool, retryAfter time.Duration) {
+	text := replyText(r, a)
+	log := rp.log.With("request", r.ID, "slack_user", a.To.User, "reason", a.Reason)
+	byMessage := a.Reason == request.ResultByMessage
+	if !byMessage {
+		if rp.slack.respond(ctx, rp.urls.get(a.Key), text) == nil {
+			return true, 0
+		}
+		opts := []slack.MsgOption{slack.MsgOptionText(text, false)}
+		_, err := rp.slack.writes.PostEphemeralContext(ctx, a.To.Channel, a.To.User, opts...)
+		if err == nil {
+			return true, 0
+		}
+		if p := classify(err); p.kind != permanent {
+			return false, p.retryAfter
+		}
+	}
+	_, _, err := rp.slack.writes.PostMessageContext(ctx, a.To.User, plainOptions(text)...)
+	if err == nil {
+		return true, 0
+	}
+	p := classify(err)
+	if p.kind == permanent {
+		log.Error("a private answer could not be delivered in any way", "error", safe(err))
+		return true, 0
+	}
+	log.Warn("a private answer is late", "error", safe(err))
+	return false, p.retryAfter
+}

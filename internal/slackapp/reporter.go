@@ -1,0 +1,206 @@
+package slackapp
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/revoke-session/revoke-session/internal/request"
+)
+
+// repliesAtOnce bounds how many private answers of one request are under way.
+const repliesAtOnce = 8
+
+// Reporter brings the chat to what requests say. Every call looks at what is
+// there and does what is missing, so it can be repeated after anything. It
+// implements request.Reporter and is safe for concurrent use.
+type Reporter struct {
+	slack *Client
+	urls  *ResponseURLs
+	log   *slog.Logger
+}
+
+// NewReporter returns a Reporter that answers privately through urls first.
+func NewReporter(c *Client, urls *ResponseURLs, log *slog.Logger) *Reporter {
+	return &Reporter{slack: c, urls: urls, log: log}
+}
+
+// Report implements request.Reporter.
+func (rp *Reporter) Report(ctx context.Context, r request.Request) request.Shown {
+	var public, private request.Shown
+	var wg sync.WaitGroup
+	wg.Go(func() { private = rp.replies(ctx, r) })
+	wg.Go(func() { public = rp.public(ctx, r) })
+	wg.Wait()
+	public.Replied = private.Replied
+	public.Failed = public.Failed || private.Failed
+	public.RetryAfter = max(public.RetryAfter, private.RetryAfter)
+	return public
+}
+
+func (rp *Reporter) replies(ctx context.Context, r request.Request) request.Shown {
+	var shown request.Shown
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, repliesAtOnce)
+	for _, a := range r.Replies {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			settled, after := rp.reply(ctx, r, a)
+			mu.Lock()
+			defer mu.Unlock()
+			if settled {
+				shown.Replied = append(shown.Replied, a.Key)
+				return
+			}
+			shown.Failed, shown.RetryAfter = true, max(shown.RetryAfter, after)
+		})
+	}
+	wg.Wait()
+	return shown
+}
+
+// public brings card and thread up to date, in that order: a thread needs its
+// card. It stops at the first thing that does not work.
+func (rp *Reporter) public(ctx context.Context, r request.Request) request.Shown {
+	var s request.Shown
+	if r.Thread.Gone {
+		return s
+	}
+	steps := []func(context.Context, request.Request, *request.Shown) error{rp.card, rp.plan, rp.result}
+	for _, step := range steps {
+		if err := step(ctx, r, &s); err != nil {
+			p := classify(err)
+			rp.log.Warn("the chat is behind", "request", r.ID, "state", r.State, "error", safe(err))
+			if p.kind == permanent {
+				s.Gone = p.code
+				return s
+			}
+			s.Failed, s.RetryAfter = true, p.retryAfter
+			return s
+		}
+		if s.Card.TS != "" {
+			r.Card = s.Card
+		}
+	}
+	return s
+}
+
+// card posts the card, or updates it when its face has changed.
+func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Shown) error {
+	face := r.Face()
+	if face == request.NoFace || face == r.Card.Face && !r.SettlePassDue() {
+		return nil
+	}
+	ts := r.Card.TS
+	if ts == "" && r.Failures > 0 { // an earlier post may have arrived although its answer did not
+		found, err := rp.findCard(ctx, r)
+		if err != nil {
+			return err
+		}
+		ts = found
+	}
+	msg := card(r)
+	if ts == "" {
+		posted, err := rp.post(ctx, r, "", partCard, msg)
+		if err != nil {
+			return err
+		}
+		s.Card = request.Card{TS: posted, Face: face}
+		return nil
+	}
+	err := rp.update(ctx, r, ts, partCard, msg)
+	if err != nil && !cannotChange(err) {
+		return err
+	}
+	s.Card = request.Card{TS: ts, Face: face}
+	return nil
+}
+
+// post posts a message of r, in its thread if there is one, and returns its
+// timestamp. It is never repeated blindly: see thread.go.
+func (rp *Reporter) post(ctx context.Context, r request.Request, thread, part string, m message) (string, error) {
+	opts := append(m.options(), slack.MsgOptionMetadata(metadata(r.ID, part)))
+	if thread != "" {
+		opts = append(opts, slack.MsgOptionTS(thread))
+	}
+	_, ts, err := rp.slack.writes.PostMessageContext(ctx, r.Origin.Channel, opts...)
+	return ts, err
+}
+
+func (rp *Reporter) update(ctx context.Context, r request.Request, ts, part string, m message) error {
+	opts := append(m.options(), slack.MsgOptionMetadata(metadata(r.ID, part)))
+	_, _, _, err := rp.slack.writes.UpdateMessageContext(ctx, r.Origin.Channel, ts, opts...)
+	return err
+}
+
+// Parts of a request in the chat, as its messages' metadata names them.
+const (
+	metadataType = "revoke_session"
+	partCard     = "card"
+	partPlan     = "plan"
+	partResult   = "result"
+)
+
+// metadata marks a message as ours. Every app and member of the workspace can
+// read it: an opaque id and nothing else.
+func metadata(id request.ID, part string) slack.SlackMetadata {
+	return slack.SlackMetadata{EventType: metadataType, EventPayload: map[string]any{"request": string(id), "part": part}}
+}
+
+type kind int
+
+const (
+	transient kind = iota // try again; the call may or may not have had its effect
+	permanent             // will never work here
+)
+
+type problem struct {
+	kind       kind
+	code       string
+	retryAfter time.Duration
+}
+
+// permanentCodes are the documented errors of chat.* that trying again does not
+// mend (docs.slack.dev/reference/methods/chat.postMessage).
+var permanentCodes = []string{
+	"channel_not_found", "not_in_channel", "is_archived", "is_inactive", "user_not_in_channel", "user_not_found",
+	"restricted_action", "restricted_action_read_only_channel", "restricted_action_thread_only_channel",
+	"restricted_action_thread_locked", "restricted_action_non_threadable_channel", "cannot_reply_to_message",
+	"message_not_found", "thread_not_found", "no_permission", "team_access_not_granted", "ekm_access_denied",
+	"messages_tab_disabled", "cannot_dm_bot", "user_disabled", "invalid_blocks", "invalid_blocks_format", "msg_too_long",
+	"msg_blocks_too_long", "no_text", "metadata_too_large", "invalid_arguments", "missing_scope",
+}
+
+func classify(err error) problem {
+	if limited, ok := errors.AsType[*slack.RateLimitedError](err); ok {
+		return problem{kind: transient, code: "ratelimited", retryAfter: min(limited.RetryAfter, time.Minute)}
+	}
+	if e, ok := errors.AsType[slack.SlackErrorResponse](err); ok && slices.Contains(permanentCodes, e.Err) {
+		return problem{kind: permanent, code: e.Err}
+	}
+	return problem{kind: transient}
+}
+
+// cannotChange reports whether a message exists no more, or will not change.
+func cannotChange(err error) bool {
+	e, ok := errors.AsType[slack.SlackErrorResponse](err)
+	return ok && slices.Contains([]string{"message_not_found", "cant_update_message", "edit_window_closed"}, e.Err)
+}
+
+// cannotLook reports whether messages cannot be looked up at all, for want of a
+// scope or of the method itself.
+func cannotLook(err error) bool {
+	if e, ok := errors.AsType[slack.SlackErrorResponse](err); ok {
+		return slices.Contains([]string{"missing_scope", "unknown_method", "not_allowed_token_type", "method_deprecated"}, e.Err)
+	}
+	e, ok := errors.AsType[slack.StatusCodeError](err)
+	return ok && e.Code == http.StatusNotFound
+}

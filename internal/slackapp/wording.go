@@ -1,0 +1,233 @@
+package slackapp
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/revoke-session/revoke-session/internal/request"
+)
+
+const (
+	foreignText     = "This app is not set up for your workspace. Nothing was done."
+	notRecordedText = "Nothing was recorded: the bot's store cannot be reached, so nothing will be run. Try again in a minute. If it is urgent, revoke the sessions in the Entra admin center (Users > the user > Revoke sessions)."
+	unsureText      = "The bot's store did not confirm in time, so this may not have been recorded. Watch the channel for a moment before you try again: if it was recorded, it still takes effect."
+)
+
+// The documented results, word for word
+// (learn.microsoft.com/powershell/module/sharepoint-online/revoke-spousersession).
+func sentence(result request.Result, user string) string {
+	switch result {
+	case request.NotFound:
+		return notFoundSentence(user)
+	case request.SignedOut:
+		return fmt.Sprintf("We successfully signed out %s from all devices.", user)
+	case request.SignedOutWithinHour:
+		return fmt.Sprintf("It can take up to an hour to sign out %s from all devices.", user)
+	case request.NotAvailable:
+		return "The cmdlet will be available in the future, but it isn't ready for use in your organization yet."
+	case request.Failed, request.NoResult:
+	}
+	return fmt.Sprintf("Sorry, something went wrong and we couldn't sign out %s from any device.", user)
+}
+
+func notFoundSentence(user string) string {
+	return fmt.Sprintf("Warning: We couldn't find the user %s. Check for typos and try again.", clean(user))
+}
+
+func resultSentence(r request.Request) string { return sentence(r.Outcome.Result, clean(r.Target.UPN)) }
+
+func title(result request.Result) string {
+	if result == request.SignedOut || result == request.SignedOutWithinHour {
+		return "Signed out: "
+	}
+	return "Not signed out: "
+}
+
+// evidenceLines says what the result rests on, and what to do where it is not a
+// success.
+func evidenceLines(r request.Request) []string {
+	o := r.Outcome
+	var lines []string
+	if remedy := remedy(o); remedy != "" {
+		lines = append(lines, remedy)
+	}
+	switch {
+	case o.ReadBack:
+		lines = append(lines, fmt.Sprintf("Read back from Microsoft: sessions count only from %s (%s).", code(stamp(o.ValidFrom)), code("signInSessionsValidFromDateTime")))
+	case o.Result == request.SignedOutWithinHour && !o.ValidFrom.IsZero():
+		lines = append(lines, fmt.Sprintf("Microsoft accepted the call. Read back, %s is still %s; its directory copies can lag by minutes.", code("signInSessionsValidFromDateTime"), code(stamp(o.ValidFrom))))
+	case o.Result == request.SignedOutWithinHour:
+		lines = append(lines, "Microsoft accepted the call. It could not be read back.")
+	}
+	if o.AnswerLost {
+		lines = append(lines, "Microsoft's answer was lost; what was read back proves the effect.")
+	}
+	if o.Sends > 1 {
+		lines = append(lines, fmt.Sprintf("Asked for %d times, because answers proved nothing.", o.Sends))
+	}
+	if o.Result == request.SignedOutWithinHour {
+		lines = append(lines, "Not ended by this: access tokens already issued, and sessions that apps keep themselves. Reset the password or block sign-in as well if the account is compromised.")
+	}
+	ids := o.RequestIDs
+	if len(ids) == 0 && o.Fault.RequestID != "" {
+		ids = []string{o.Fault.RequestID}
+	}
+	at := fmt.Sprintf("Time: %s.", code(stamp(o.At)))
+	if len(ids) > 0 {
+		quoted := make([]string, len(ids))
+		for i, id := range ids {
+			quoted[i] = code(id)
+		}
+		at += " Microsoft's request ids: " + strings.Join(quoted, ", ") + "."
+	}
+	return append(lines, at)
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+const byHand = " Until then, revoke the sessions in the Entra admin center (Users > the user > Revoke sessions)."
+
+// remedy says why a revocation did not succeed and what most likely helps.
+func remedy(o request.Outcome) string {
+	switch o.Trouble {
+	case request.NoTrouble:
+		return ""
+	case request.Forbidden:
+		return "Microsoft refuses this app" + detail(o.Fault) + ". Most likely the application permission User.RevokeSessions.All is missing or has no admin consent." + byHand
+	case request.CredentialRejected:
+		return "Microsoft did not let the bot sign in" + detail(o.Fault) + ". Most likely its client secret has expired: set a new one." + byHand
+	case request.Throttled:
+		return "Microsoft is throttling the bot" + detail(o.Fault) + ". Send the command again in a minute." + byHand
+	case request.Unreachable:
+		return "No usable answer came from Microsoft" + detail(o.Fault) + ", and reading back showed no effect. It may still take effect. Send the command again." + byHand
+	case request.Declined:
+		return "Microsoft answered, but not with success" + detail(o.Fault) + "." + byHand
+	case request.TargetGone:
+		return "The account has been deleted since it was looked up" + detail(o.Fault) + "."
+	case request.RoleLost:
+		return "Nothing was run: the requester or the approver no longer is an active Global Administrator. Send the command again with two who are."
+	case request.RoleUnknown:
+		return "Nothing was run: the two people's roles could not be read again" + detail(o.Fault) + ". Send the command again."
+	case request.TargetDiffers:
+		return "Nothing was run: the account has changed since it was confirmed. Send the command again and look at the new card."
+	case request.TooOld:
+		return "Nothing more was run: the confirmation is older than 15 minutes, after an outage of the bot. Send the command again."
+	}
+	return "Unknown trouble."
+}
+
+// detail quotes what can be looked up about a fault.
+func detail(f request.Fault) string {
+	var parts []string
+	if f.System != "" {
+		parts = append(parts, string(f.System))
+	}
+	if f.Status != 0 {
+		parts = append(parts, fmt.Sprintf("HTTP %d", f.Status))
+	}
+	if f.Code != "" {
+		parts = append(parts, code(f.Code))
+	}
+	if f.RequestID != "" {
+		parts = append(parts, "request-id "+code(f.RequestID))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+// replyText is the private answer to a command or press: why, and what to do next.
+func replyText(r request.Request, a request.Reply) string {
+	upn := code(r.Target.UPN)
+	switch a.Reason {
+	case request.NotVerified:
+		return "Nothing was done. " + standingText(a)
+	case request.NotAdministrator:
+		return "You are not an active Global Administrator right now, so nothing was done. If the role is eligible for you, activate it in Entra Privileged Identity Management and try again; otherwise ask a Global Administrator."
+	case request.OwnRequest:
+		return "You asked for this yourself, so you can't confirm it: a second Global Administrator has to press Confirm. You can still cancel it."
+	case request.OwnAccount:
+		return "This is about your own account, so you can't confirm it. Another Global Administrator has to press Confirm."
+	case request.RequesterNotAdmin:
+		if a.Fault.System != "" {
+			return fmt.Sprintf("Nothing was run: the role of %s, who asked, could not be read%s. Press Confirm again in a minute.", mention(r.Requester), detail(a.Fault))
+		}
+		return fmt.Sprintf("Nothing was run: %s, who asked, no longer is an active Global Administrator. They can activate the role and you press Confirm again, or you send the command yourself and somebody else confirms.", mention(r.Requester))
+	case request.AlreadyConfirmed:
+		return fmt.Sprintf("%s has already confirmed this; it is running. The result appears in the thread.", mention(r.Approver))
+	case request.AlreadyDone:
+		return fmt.Sprintf("This is already done: %s confirmed it. The result is in the thread.", mention(r.Approver))
+	case request.AlreadyCanceled:
+		return fmt.Sprintf("This was canceled by %s; nothing was run. To ask again, send the command again.", mention(r.Closer))
+	case request.AlreadyExpired:
+		return fmt.Sprintf("This request expired at %s; nothing was run. To ask again, send the command again.", clock(r.Expires))
+	case request.AlreadyRefused:
+		return "This request was refused; nothing was run. To ask again, send the command again."
+	case request.AlreadyPlanned:
+		return "The plan is already in the thread under the card."
+	case request.StillChecking:
+		return "This request is still being looked up. Try again in a moment."
+	case request.UnknownCard:
+		return "I don't know this card or button, so nothing was done. Send the command again: " + example
+	case request.TargetMissing:
+		return esc(notFoundSentence(r.Target.UPN)) + "\nIt has to be the sign-in name (user principal name), which can differ from the e-mail address. Nothing was done."
+	case request.TargetGuest:
+		return fmt.Sprintf("%s (%s) is a guest or signs in at another organisation, so their sessions can't be revoked here: Microsoft would say yes and do nothing. Nothing was done. Ask their home organisation, or block or remove the account in this tenant.", upn, code(r.Target.Name))
+	case request.TargetUnknown:
+		return "Microsoft could not be asked about the account" + detail(a.Fault) + ". Nothing was done. Try again in a minute." + byHand
+	case request.TargetChanged:
+		return fmt.Sprintf("Nothing was run: the account behind %s has changed since the card was posted. Send the command again and look at the new card.", upn)
+	case request.ChannelShared:
+		return "This channel is shared with another organisation, so nothing was done. Use a channel of your own organisation."
+	case request.ChannelDirect:
+		return "Nobody else can see this conversation, and a second administrator has to confirm. Nothing was done. Send the command in the incident's channel."
+	case request.ChannelNotAllowed:
+		return "The operator of this bot does not allow requests in this channel. Nothing was done. Use the incident channel."
+	case request.ChannelUnreadable:
+		return "I am not in this channel, so nothing was done. Invite me with `/invite`, then send the command again."
+	case request.ChannelUnknown:
+		return "Slack could not be asked about this channel" + detail(a.Fault) + ". Nothing was done. Try again in a minute."
+	case request.CardNotPosted:
+		if a.Fault.Code == "not_in_channel" || a.Fault.Code == "channel_not_found" {
+			return "I am not in this channel, so I could not post the card. Nothing was done. Invite me with `/invite`, then send the command again."
+		}
+		return "The card could not be posted in this channel" + detail(a.Fault) + ". Nothing was done."
+	case request.CommandTooOld:
+		return fmt.Sprintf("Your command of %s could not be worked on in time, because the bot was down. Nothing was done. If it is still needed, send it again.", clock(r.Received))
+	case request.ResultByMessage:
+		return esc(resultSentence(r)) + "\nThe channel of this request can't be posted to any more, so here is the result.\n" + strings.Join(evidenceLines(r), "\n")
+	}
+	return "Nothing was done, for a reason this version can't word: " + code(string(a.Reason))
+}
+
+// standingText says why somebody could not be identified.
+func standingText(a request.Reply) string {
+	switch a.Standing {
+	case request.SlackGuest:
+		return "Guests of this Slack workspace can't use this bot. Ask a Global Administrator."
+	case request.SlackBot:
+		return "Only people can use this bot."
+	case request.SlackDeactivated:
+		return "Your Slack account is deactivated."
+	case request.SlackOutsider:
+		return "You are not a member of this Slack workspace, so you can't use this bot. Ask somebody of the organisation that owns this channel."
+	case request.EmailMissing:
+		return "Your Slack profile has no e-mail address, so I can't tell who you are in Entra. Ask your Slack administrator to set it, or ask another Global Administrator."
+	case request.EmailUnconfirmed:
+		return "The e-mail address of your Slack profile is not confirmed, so I can't tell who you are in Entra. Confirm it in Slack, or ask another Global Administrator."
+	case request.EntraMissing:
+		return "No Entra account has your Slack e-mail address as sign-in name or mail, so you don't count as an administrator. Ask a Global Administrator whose addresses match."
+	case request.EntraAmbiguous:
+		return "More than one Entra account has your Slack e-mail address, so I can't tell who you are and you don't count as an administrator. Ask another Global Administrator."
+	case request.EntraDisabled:
+		return "Your Entra account is blocked from signing in, so you don't count as an administrator."
+	case request.EntraGuest:
+		return "Your Entra account is a guest here, so you don't count as an administrator."
+	case request.Unverified:
+		return "I could not check who you are" + detail(a.Fault) + ". Try again in a minute." + byHand
+	case request.Member:
+	}
+	return "I could not tell who you are."
+}
