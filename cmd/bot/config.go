@@ -36,7 +36,7 @@ type settings struct {
 
 	ListenAddr      string `env:"LISTEN_ADDR" default:":8080" help:"Address to listen on."`
 	RequestTTL      string `name:"request-ttl" env:"REQUEST_TTL" default:"15m" help:"How long a card can be confirmed, from 1s to 24h."`
-	AllowedChannels string `env:"ALLOWED_CHANNELS" help:"Channel ids, separated by commas, in which requests may be made. Empty: every channel the bot is in that is not shared with another organisation."`
+	AllowedChannels string `env:"ALLOWED_CHANNELS" help:"Channel ids, separated by commas, in which requests may be made. Empty: every channel the bot is in that is not shared with another organization."`
 	LogLevel        string `env:"LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 }
 

@@ -449,14 +449,26 @@ func replayVerb(ts *testscript.TestScript, neg bool, _ []string) {
 	s.checkDelivery(ts, neg, d, err)
 }
 
+// readyVerb asks until the answer is the expected one: an answer about the token
+// may be two seconds old.
 func readyVerb(ts *testscript.TestScript, neg bool, _ []string) {
 	s := storyOf(ts)
-	resp, err := http.Get(s.base + "/readyz")
-	ts.Check(err)
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body)
-	if (resp.StatusCode == http.StatusOK) == neg {
-		ts.Fatalf("/readyz: %d %s", resp.StatusCode, body)
+	want := http.StatusOK
+	if neg {
+		want = http.StatusServiceUnavailable
+	}
+	deadline := time.Now().Add(patience)
+	for {
+		resp, err := http.Get(s.base + "/readyz")
+		ts.Check(err)
+		body, err := io.ReadAll(resp.Body)
+		ts.Check(errors.Join(err, resp.Body.Close()))
+		if resp.StatusCode == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("/readyz: %d %s", resp.StatusCode, body)
+		}
 	}
 }
 
@@ -512,7 +524,7 @@ func number(ts *testscript.TestScript, s string) int {
 }
 
 func compile(ts *testscript.TestScript, pattern string) *regexp.Regexp {
-	re, err := regexp.Compile(pattern)
+	re, err := regexp.Compile("(?s)" + pattern)
 	ts.Check(err)
 	return re
 }
@@ -534,4 +546,3 @@ func (b *syncBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.b.String()
 }
-

@@ -153,7 +153,10 @@ func (b *bot) serve(ctx context.Context, l net.Listener) error {
 	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer done()
 	if err := server.Shutdown(stopping); err != nil {
-		errs = append(errs, fmt.Errorf("stopping HTTP: %w", err))
+		// Handlers have ended long before this; what is left are connections on
+		// which nothing was ever sent.
+		b.log.Warn("closing connections that did not end by themselves", "error", err)
+		errs = append(errs, server.Close())
 	}
 	cancel()
 	work.Wait()

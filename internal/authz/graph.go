@@ -35,7 +35,7 @@ const (
 	targetFields = callerFields + ",signInSessionsValidFromDateTime"
 )
 
-// external reports whether the account signs in at another organisation.
+// external reports whether the account signs in at another organization.
 func (u user) external() bool {
 	return strings.Contains(strings.ToUpper(u.UserPrincipalName), "#EXT#") || u.CreationType == "Invitation"
 }

@@ -1,5 +1,5 @@
 // Package entra is the way to Microsoft: it turns an app's credential into HTTP
-// calls that carry a bearer token, honour Retry-After and retry within bounds.
+// calls that carry a bearer token, honor Retry-After and retry within bounds.
 // It is the only importer of MSAL.
 //
 // It knows how Microsoft answers and nothing of what the answers are for.

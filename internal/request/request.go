@@ -60,7 +60,7 @@ const (
 	SlackGuest       Standing = "slack-guest"
 	SlackBot         Standing = "slack-bot"
 	SlackDeactivated Standing = "slack-deactivated"
-	SlackOutsider    Standing = "slack-outsider" // another workspace or organisation
+	SlackOutsider    Standing = "slack-outsider" // another workspace or organization
 	EmailMissing     Standing = "email-missing"
 	EmailUnconfirmed Standing = "email-unconfirmed"
 	EntraMissing     Standing = "entra-missing"
@@ -112,7 +112,7 @@ type Account string
 const (
 	AccountMember   Account = "member"
 	AccountGuest    Account = "guest"
-	AccountExternal Account = "external member" // a member who signs in at another organisation
+	AccountExternal Account = "external member" // a member who signs in at another organization
 	AccountMissing  Account = "missing"
 	AccountUnknown  Account = "unknown" // the look-up failed; see Fault
 )
@@ -134,7 +134,7 @@ type Place string
 // Requests live only in an Ours channel.
 const (
 	Ours         Place = "ours"
-	Shared       Place = "shared" // with another organisation, or about to be
+	Shared       Place = "shared" // with another organization, or about to be
 	Direct       Place = "direct" // a conversation in which no second person could see the card
 	Unreadable   Place = "unreadable"
 	PlaceUnknown Place = "unknown" // the look-up failed

@@ -323,7 +323,7 @@ func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reaso
 }
 
 // sameCard reports whether a press is on the very message that this request's
-// card is: same workspace (or same Grid organisation), channel and timestamp.
+// card is: same workspace (or same Grid organization), channel and timestamp.
 func sameCard(r Request, press Press) bool {
 	sameOrg := press.By.Enterprise != "" && press.By.Enterprise == r.Origin.Enterprise
 	return (press.By.Team == r.Origin.Team || sameOrg) &&

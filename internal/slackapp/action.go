@@ -15,7 +15,7 @@ type action struct {
 	Type string `json:"type"`
 	Team *struct {
 		ID string `json:"id"`
-	} `json:"team"` // null in an organisation-wide install
+	} `json:"team"` // null in an organization-wide install
 	Enterprise *struct {
 		ID string `json:"id"`
 	} `json:"enterprise"`

@@ -3,6 +3,7 @@ package slackapp
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/slack-go/slack"
 
@@ -11,7 +12,7 @@ import (
 
 // Vouch says what Slack knows of a user: Member with their confirmed e-mail
 // address if they are a full member of the bot's own workspace (or Grid
-// organisation), else why not. It is an authz.Vouch.
+// organization), else why not. It is an authz.Vouch.
 func (c *Client) Vouch(ctx context.Context, by request.Origin) (request.Standing, string, request.Fault) {
 	self, err := c.Self(ctx)
 	if err != nil {
@@ -55,7 +56,7 @@ func slackStanding(u *slack.User, id string, self Self) request.Standing {
 }
 
 // belongs reports whether u is of the bot's workspace, or of its Grid
-// organisation and a member of that workspace there.
+// organization and a member of that workspace there.
 func belongs(u *slack.User, self Self) bool {
 	if u.TeamID != "" && u.TeamID == self.Team {
 		return true
@@ -66,6 +67,9 @@ func belongs(u *slack.User, self Self) bool {
 
 // Place implements request.Reporter.
 func (rp *Reporter) Place(ctx context.Context, at request.Origin) (request.Place, request.Fault) {
+	if strings.HasPrefix(at.Channel, "D") { // asking would need a scope that serves nothing else
+		return request.Direct, request.Fault{}
+	}
 	ctx, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
 	ch, err := rp.slack.reads.GetConversationInfoContext(ctx, &slack.GetConversationInfoInput{ChannelID: at.Channel})

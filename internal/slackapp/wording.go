@@ -174,13 +174,13 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.TargetMissing:
 		return esc(notFoundSentence(r.Target.UPN)) + "\nIt has to be the sign-in name (user principal name), which can differ from the e-mail address. Nothing was done."
 	case request.TargetGuest:
-		return fmt.Sprintf("%s (%s) is a guest or signs in at another organisation, so their sessions can't be revoked here: Microsoft would say yes and do nothing. Nothing was done. Ask their home organisation, or block or remove the account in this tenant.", upn, code(r.Target.Name))
+		return fmt.Sprintf("%s (%s) is a guest or signs in at another organization, so their sessions can't be revoked here: Microsoft would say yes and do nothing. Nothing was done. Ask their home organization, or block or remove the account in this tenant.", upn, code(r.Target.Name))
 	case request.TargetUnknown:
 		return "Microsoft could not be asked about the account" + detail(a.Fault) + ". Nothing was done. Try again in a minute." + byHand
 	case request.TargetChanged:
 		return fmt.Sprintf("Nothing was run: the account behind %s has changed since the card was posted. Send the command again and look at the new card.", upn)
 	case request.ChannelShared:
-		return "This channel is shared with another organisation, so nothing was done. Use a channel of your own organisation."
+		return "This channel is shared with another organization, so nothing was done. Use a channel of your own organization."
 	case request.ChannelDirect:
 		return "Nobody else can see this conversation, and a second administrator has to confirm. Nothing was done. Send the command in the incident's channel."
 	case request.ChannelNotAllowed:
@@ -212,7 +212,7 @@ func standingText(a request.Reply) string {
 	case request.SlackDeactivated:
 		return "Your Slack account is deactivated."
 	case request.SlackOutsider:
-		return "You are not a member of this Slack workspace, so you can't use this bot. Ask somebody of the organisation that owns this channel."
+		return "You are not a member of this Slack workspace, so you can't use this bot. Ask somebody of the organization that owns this channel."
 	case request.EmailMissing:
 		return "Your Slack profile has no e-mail address, so I can't tell who you are in Entra. Ask your Slack administrator to set it, or ask another Global Administrator."
 	case request.EmailUnconfirmed:

@@ -1,0 +1,54 @@
+# `make` lists the targets. Nothing but Go is needed for `make sandbox` and `make build`;
+# `make test` gets what else it needs with apt, where it can.
+
+GO       ?= go
+FUZZTIME ?= 30s
+
+# The linter is pinned in tools/go.mod, apart from what the bot itself depends on.
+# `go tool` builds it once (a minute or two) and keeps it in Go's build cache.
+LINT := $(GO) tool -modfile=tools/go.mod golangci-lint
+
+.DEFAULT_GOAL := help
+.PHONY: help sandbox test need lint fmt vet tidy-check build golden fuzz
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+sandbox: ## Try the bot: stand-ins for Slack and Microsoft, and a page to play on
+	$(GO) run ./cmd/bot sandbox
+
+test: need ## Run every test with the race detector (FLAGS='-run Conversation -v' for some)
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(FLAGS) ./...
+
+# The race detector needs a C compiler, the Redis store's tests a redis-server. The
+# browser's story runs where Chromium is; only CI installs it.
+need:
+	@.ci/need cc=gcc redis-server
+
+lint: ## Check style, mistakes and who may import whom (.golangci.yml)
+	$(LINT) run ./...
+
+fmt: ## Format the code as lint wants it
+	$(LINT) fmt ./...
+
+vet: ## Run go vet
+	$(GO) vet ./...
+
+tidy-check: ## Fail if go.mod or tools/go.mod is not tidy
+	$(GO) mod tidy -diff
+	$(GO) -C tools mod tidy -diff
+
+build: ## Build bin/bot, static and reproducible
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o bin/bot ./cmd/bot
+
+golden: ## Write the golden files of the cards anew; look at the diff before committing it
+	$(GO) test ./internal/slackapp -update
+
+fuzz: ## Run every fuzz target for FUZZTIME each (30s)
+	@targets=$$($(GO) test -list '^Fuzz' ./...) || { echo "$$targets"; exit 1; }; \
+	echo "$$targets" \
+	| awk '/^Fuzz/ { name[++n] = $$1 } /^ok/ { for (i = 1; i <= n; i++) print $$2, name[i]; n = 0 }' \
+	| while read -r package name; do \
+		echo "== $$package $$name"; \
+		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null || exit 1; \
+	done

@@ -1,0 +1,498 @@
+package request
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var (
+	t0     = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
+	policy = Policy{TTL: 15 * time.Minute}
+
+	alice   = admin("alice")
+	bob     = admin("bob")
+	mallory = admin("mallory") // the target, who may even be an administrator
+	heidi   = Caller{Slack: slackUser("heidi"), ObjectID: "oid-heidi", Standing: Member}
+	nobody  = Caller{Slack: slackUser("nobody"), Standing: EntraMissing}
+	target  = Target{ObjectID: "oid-mallory", UPN: "mallory@contoso.com", Account: AccountMember, Enabled: true, ValidFrom: t0.Add(-time.Hour)}
+)
+
+func slackUser(name string) SlackUser { return SlackUser{Team: "T1", User: "U-" + name} }
+
+func origin(c Caller) Origin { return Origin{SlackUser: c.Slack, Channel: "C1"} }
+
+func admin(name string) Caller {
+	return Caller{Slack: slackUser(name), ObjectID: "oid-" + name, Standing: Member, Administrator: true}
+}
+
+// next is Next for steps that must apply.
+func next(t *testing.T, r Request, e Event, now time.Time) Request {
+	t.Helper()
+	after, _, err := policy.Next(r, e, now)
+	if err != nil {
+		t.Fatalf("Next(%s, %T) = %v", r.State, e, err)
+	}
+	return after
+}
+
+func received() Request {
+	return Request{ID: "r1", State: Received, User: target.UPN, Origin: origin(alice), Received: t0, Due: t0}
+}
+
+func pending(t *testing.T) Request {
+	t.Helper()
+	r := next(t, received(), Verified{Caller: alice, Place: Ours, Target: target, Plan: Plan{Target: target}}, t0)
+	return next(t, r, Reported{Shown{Card: Card{TS: "1.1", Face: FacePending}}}, t0)
+}
+
+// press puts a press on the request and judges it.
+func press(t *testing.T, r Request, verb Verb, who Caller, now time.Time) (Request, []Record) {
+	t.Helper()
+	key := fmt.Sprint(verb, who.Slack.User, len(r.Judged))
+	r = next(t, r, Pressed{Press{Key: key, Verb: verb, By: origin(who), MessageTS: "1.1", At: now}}, now)
+	after, recs, err := policy.Next(r, Judged{Key: key, Caller: who, Place: Ours, Requester: alice, Target: target}, now)
+	if err != nil {
+		t.Fatalf("Next(%s, Judged) = %v", r.State, err)
+	}
+	return after, recs
+}
+
+// inState brings a request into each state of its life by the same steps as the
+// program.
+func inState(t *testing.T, s State) Request {
+	t.Helper()
+	switch s {
+	case Received:
+		return received()
+	case Refused:
+		return next(t, received(), Verified{Caller: heidi, Place: Ours, Target: target}, t0)
+	case Pending:
+		return pending(t)
+	case Canceled:
+		r, _ := press(t, pending(t), Cancel, bob, t0)
+		return r
+	case Expired:
+		return next(t, pending(t), Ticked{}, t0.Add(policy.TTL))
+	case Approved:
+		r, _ := press(t, pending(t), Confirm, bob, t0)
+		return r
+	case Executing:
+		return next(t, inState(t, Approved), Started{}, t0)
+	case Finished:
+		return next(t, inState(t, Executing), Executed{Outcome{Result: SignedOutWithinHour, At: t0}}, t0)
+	case Settling:
+		return next(t, inState(t, Finished), Reported{Shown{Card: Card{TS: "1.1", Face: FaceDone}, ResultTS: "1.2", ResultDone: true}}, t0)
+	case Done:
+		r := inState(t, Settling)
+		for range settlePasses {
+			r = next(t, r, Reported{Shown{Card: r.Card, ResultTS: "1.2", ResultDone: true}}, r.SettleAt)
+		}
+		return r
+	}
+	t.Fatalf("no way to state %s", s)
+	return Request{}
+}
+
+var allStates = []State{Received, Pending, Approved, Executing, Finished, Settling, Done, Refused, Canceled, Expired}
+
+func TestEveryStateIsReached(t *testing.T) {
+	for _, s := range allStates {
+		if r := inState(t, s); r.State != s {
+			t.Errorf("inState(%s) is %s", s, r.State)
+		}
+	}
+}
+
+// The gate: every state, every button, every kind of person.
+func TestGateForButtons(t *testing.T) {
+	people := []struct {
+		name string
+		who  Caller
+	}{{"requester", alice}, {"second administrator", bob}, {"target", mallory}, {"helpdesk", heidi}, {"nobody", nobody}}
+	pendingWants := map[string]map[Verb]Reason{
+		"requester":            {Confirm: OwnRequest, Cancel: "", WhatIf: ""},
+		"second administrator": {Confirm: "", Cancel: "", WhatIf: ""},
+		"target":               {Confirm: OwnAccount, Cancel: "", WhatIf: ""},
+		"helpdesk":             {Confirm: NotAdministrator, Cancel: NotAdministrator, WhatIf: NotAdministrator},
+		"nobody":               {Confirm: NotVerified, Cancel: NotVerified, WhatIf: NotVerified},
+	}
+	elsewhere := map[State]Reason{
+		Received: StillChecking, Approved: AlreadyConfirmed, Executing: AlreadyConfirmed, Finished: AlreadyDone,
+		Settling: AlreadyDone, Done: AlreadyDone, Refused: AlreadyRefused, Canceled: AlreadyCanceled, Expired: AlreadyExpired,
+	}
+	leadsTo := map[Verb]State{Confirm: Approved, Cancel: Canceled, WhatIf: Pending}
+	for _, state := range allStates {
+		for _, p := range people {
+			for _, verb := range verbs {
+				t.Run(fmt.Sprintf("%s/%s/%s", state, p.name, verb), func(t *testing.T) {
+					before := inState(t, state)
+					want, state := elsewhere[state], state
+					if state == Pending {
+						want = pendingWants[p.name][verb]
+					}
+					after, recs := press(t, before, verb, p.who, t0)
+					var got Reason
+					if n := len(after.Replies); n > len(before.Replies) {
+						got = after.Replies[n-1].Reason
+					}
+					if got != want {
+						t.Errorf("answer %q, want %q", got, want)
+					}
+					wantState, decision := state, "refused"
+					if want == "" {
+						wantState, decision = leadsTo[verb], "allowed"
+					}
+					if after.State != wantState {
+						t.Errorf("state %s, want %s", after.State, wantState)
+					}
+					if len(recs) != 1 || recs[0].Decision != decision || recs[0].Reason != want || recs[0].Event != string(verb) {
+						t.Errorf("records %+v, want one %s of %s", recs, decision, verb)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestGateForCommands(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Verified, *Request)
+		want   Reason
+	}{
+		{"administrator", func(*Verified, *Request) {}, ""},
+		{"disabled target is still revoked", func(v *Verified, _ *Request) { v.Target.Enabled = false }, ""},
+		{"own account", func(v *Verified, _ *Request) { v.Target.ObjectID = alice.ObjectID }, ""},
+		{"not an administrator", func(v *Verified, _ *Request) { v.Caller = heidi }, NotAdministrator},
+		{"nobody", func(v *Verified, _ *Request) { v.Caller = nobody }, NotVerified},
+		{"look-up failed", func(v *Verified, _ *Request) { v.Caller = Caller{Standing: Unverified} }, NotVerified},
+		{"administrator without an id", func(v *Verified, _ *Request) { v.Caller.ObjectID = "" }, NotVerified},
+		{"missing target", func(v *Verified, _ *Request) { v.Target = Target{Account: AccountMissing} }, TargetMissing},
+		{"guest target", func(v *Verified, _ *Request) { v.Target.Account = AccountGuest }, TargetGuest},
+		{"external target", func(v *Verified, _ *Request) { v.Target.Account = AccountExternal }, TargetGuest},
+		{"unknown target", func(v *Verified, _ *Request) { v.Target = Target{Account: AccountUnknown} }, TargetUnknown},
+		{"target without an account", func(v *Verified, _ *Request) { v.Target = Target{} }, TargetUnknown},
+		{"shared channel", func(v *Verified, _ *Request) { v.Place = Shared }, ChannelShared},
+		{"direct message", func(v *Verified, _ *Request) { v.Place = Direct }, ChannelDirect},
+		{"unreadable channel", func(v *Verified, _ *Request) { v.Place = Unreadable }, ChannelUnreadable},
+		{"unknown channel", func(v *Verified, _ *Request) { v.Place = PlaceUnknown }, ChannelUnknown},
+		{"no place at all", func(v *Verified, _ *Request) { v.Place = "" }, ChannelUnknown},
+		{"found after an outage", func(_ *Verified, r *Request) { r.Received = t0.Add(-policy.TTL - time.Second) }, CommandTooOld},
+		// Who may not ask learns nothing about the target.
+		{"not an administrator, missing target", func(v *Verified, _ *Request) {
+			v.Caller, v.Target = heidi, Target{Account: AccountMissing}
+		}, NotAdministrator},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, v := received(), Verified{Caller: alice, Place: Ours, Target: target}
+			tt.change(&v, &r)
+			after, recs, err := policy.Next(r, v, t0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantState, replies := Pending, 0
+			if tt.want != "" {
+				wantState, replies = Refused, 1
+			}
+			if after.State != wantState || after.Refusal != tt.want || len(after.Replies) != replies {
+				t.Errorf("state %s, refusal %q, %d replies; want %s, %q, %d", after.State, after.Refusal, len(after.Replies), wantState, tt.want, replies)
+			}
+			if len(recs) != 1 || recs[0].Reason != tt.want {
+				t.Errorf("records %+v, want one with reason %q", recs, tt.want)
+			}
+		})
+	}
+}
+
+func TestAllowedChannels(t *testing.T) {
+	p := Policy{TTL: time.Minute, Channels: []string{"C2", "C3"}}
+	v := Verified{Caller: alice, Place: Ours, Target: target}
+	r := received()
+	if after, _, _ := p.Next(r, v, t0); after.Refusal != ChannelNotAllowed {
+		t.Errorf("in C1: refusal %q, want %q", after.Refusal, ChannelNotAllowed)
+	}
+	r.Origin.Channel = "C3"
+	if after, _, _ := p.Next(r, v, t0); after.State != Pending {
+		t.Errorf("in C3: state %s, want pending", after.State)
+	}
+	v.Place = Shared
+	if after, _, _ := p.Next(r, v, t0); after.Refusal != ChannelShared {
+		t.Errorf("allowed but shared: refusal %q, want %q", after.Refusal, ChannelShared)
+	}
+}
+
+// What a Confirm needs beside a second administrator.
+func TestConfirmNeedsTheWholePicture(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Judged, *Press)
+		want   Reason
+	}{
+		{"as it should be", func(*Judged, *Press) {}, ""},
+		{"requester lost the role", func(j *Judged, _ *Press) { j.Requester.Administrator = false }, RequesterNotAdmin},
+		{"requester unknown now", func(j *Judged, _ *Press) { j.Requester.Standing = Unverified }, RequesterNotAdmin},
+		{"requester is somebody else now", func(j *Judged, _ *Press) { j.Requester = bob }, RequesterNotAdmin},
+		{"requester not looked up", func(j *Judged, _ *Press) { j.Requester = Caller{} }, RequesterNotAdmin},
+		{"target unknown", func(j *Judged, _ *Press) { j.Target = Target{Account: AccountUnknown} }, TargetUnknown},
+		{"target gone", func(j *Judged, _ *Press) { j.Target = Target{Account: AccountMissing} }, TargetChanged},
+		{"target renamed", func(j *Judged, _ *Press) { j.Target.UPN = "other@contoso.com" }, TargetChanged},
+		{"target is another account", func(j *Judged, _ *Press) { j.Target.ObjectID = "oid-other" }, TargetChanged},
+		{"target became a guest", func(j *Judged, _ *Press) { j.Target.Account = AccountGuest }, TargetChanged},
+		{"channel became shared", func(j *Judged, _ *Press) { j.Place = Shared }, ChannelShared},
+		{"another message", func(_ *Judged, p *Press) { p.MessageTS = "9.9" }, UnknownCard},
+		{"another channel", func(_ *Judged, p *Press) { p.By.Channel = "C9" }, UnknownCard},
+		{"another workspace", func(_ *Judged, p *Press) { p.By.Team = "T9" }, UnknownCard},
+		{"another organization's workspace", func(_ *Judged, p *Press) { p.By.Team, p.By.Enterprise = "T9", "E9" }, UnknownCard},
+		{"an unknown button", func(_ *Judged, p *Press) { p.Verb = "approve" }, UnknownCard},
+		// A second Slack account of the same human is the same human.
+		{"requester's second Slack account", func(j *Judged, p *Press) {
+			j.Caller = alice
+			j.Caller.Slack = slackUser("alice-2")
+			p.By.SlackUser = j.Caller.Slack
+		}, OwnRequest},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := Press{Key: "k", Verb: Confirm, By: origin(bob), MessageTS: "1.1"}
+			j := Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target}
+			tt.change(&j, &p)
+			r := next(t, pending(t), Pressed{p}, t0)
+			r = next(t, r, j, t0)
+			if tt.want == "" {
+				if r.State != Approved || r.Approver.ObjectID != bob.ObjectID {
+					t.Errorf("state %s by %q, want approved by bob", r.State, r.Approver.ObjectID)
+				}
+				return
+			}
+			if r.State != Pending || len(r.Replies) != 1 || r.Replies[0].Reason != tt.want {
+				t.Errorf("state %s, replies %+v; want pending and %q", r.State, r.Replies, tt.want)
+			}
+		})
+	}
+}
+
+func TestRequesterMayCancelWithoutTheRole(t *testing.T) {
+	demoted := alice
+	demoted.Administrator = false
+	if r, _ := press(t, pending(t), Cancel, demoted, t0); r.State != Canceled {
+		t.Errorf("state %s, want canceled", r.State)
+	}
+	gone := alice
+	gone.Standing = EntraDisabled
+	if r, _ := press(t, pending(t), Cancel, gone, t0); r.State != Pending {
+		t.Errorf("disabled requester: state %s, want pending", r.State)
+	}
+}
+
+func TestConfirmAfterExpiryIsRefusedBeforeTheTick(t *testing.T) {
+	r, _ := press(t, pending(t), Confirm, bob, t0.Add(policy.TTL))
+	if r.State != Pending || r.Replies[0].Reason != AlreadyExpired {
+		t.Errorf("state %s, replies %+v; want pending and already-expired", r.State, r.Replies)
+	}
+	r, _ = press(t, pending(t), Confirm, bob, t0.Add(policy.TTL-time.Millisecond))
+	if r.State != Approved {
+		t.Errorf("just in time: state %s, want approved", r.State)
+	}
+}
+
+func TestReplayedPressIsNotJudgedTwice(t *testing.T) {
+	p := Press{Key: "k", Verb: WhatIf, By: origin(bob), MessageTS: "1.1"}
+	r := next(t, pending(t), Pressed{p}, t0)
+	if _, _, err := policy.Next(r, Pressed{p}, t0); !errors.Is(err, ErrNothingToDo) {
+		t.Errorf("replay before the judgement = %v, want ErrNothingToDo", err)
+	}
+	r = next(t, r, Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target}, t0)
+	if _, _, err := policy.Next(r, Pressed{p}, t0.Add(5*time.Minute)); !errors.Is(err, ErrNothingToDo) {
+		t.Errorf("replay after the judgement = %v, want ErrNothingToDo", err)
+	}
+}
+
+func TestPressOnAnUnknownRequestIsAnswered(t *testing.T) {
+	p := Press{Key: "k", Verb: Confirm, By: origin(bob), MessageTS: "1.1"}
+	r := Request{ID: "k", State: Received, Origin: p.By, Presses: []Press{p}}
+	r = next(t, r, Judged{Key: "k"}, t0)
+	if r.State != Refused || len(r.Replies) != 1 || r.Replies[0].Reason != UnknownCard || r.Replies[0].To != p.By {
+		t.Errorf("state %s, replies %+v; want refused and unknown-card", r.State, r.Replies)
+	}
+	r = next(t, r, Reported{Shown{Replied: []string{"k"}}}, t0)
+	if !r.Due.IsZero() {
+		t.Errorf("answered, but due at %v", r.Due)
+	}
+}
+
+func TestStartNeedsFreshEvidence(t *testing.T) {
+	evidence := func(change func(*Evidence)) Started {
+		e := Evidence{Requester: alice, Approver: bob, Target: target}
+		change(&e)
+		return Started{Evidence: &e}
+	}
+	late := t0.Add(FreshFor + time.Second)
+	if _, _, err := policy.Next(inState(t, Approved), Started{}, late); !errors.Is(err, ErrStale) {
+		t.Errorf("stale start = %v, want ErrStale", err)
+	}
+	tests := []struct {
+		name   string
+		change func(*Evidence)
+		want   Trouble
+	}{
+		{"all holds", func(*Evidence) {}, NoTrouble},
+		{"requester lost the role", func(e *Evidence) { e.Requester.Administrator = false }, RoleLost},
+		{"approver lost the role", func(e *Evidence) { e.Approver.Administrator = false }, RoleLost},
+		{"approver disabled", func(e *Evidence) { e.Approver.Standing = EntraDisabled }, RoleLost},
+		{"role unknown", func(e *Evidence) { e.Approver.Standing = Unverified }, RoleUnknown},
+		{"target unknown", func(e *Evidence) { e.Target.Account = AccountUnknown }, Unreachable},
+		{"target renamed", func(e *Evidence) { e.Target.UPN = "x@contoso.com" }, TargetDiffers},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := next(t, inState(t, Approved), evidence(tt.change), late)
+			if tt.want == NoTrouble {
+				if r.State != Executing || !r.MaySend || r.Attempts != 1 {
+					t.Errorf("state %s, may send %v, attempts %d; want executing, true, 1", r.State, r.MaySend, r.Attempts)
+				}
+				return
+			}
+			if r.State != Finished || r.Outcome.Result != Failed || r.Outcome.Trouble != tt.want {
+				t.Errorf("state %s, outcome %+v; want result 4 for %s", r.State, r.Outcome, tt.want)
+			}
+		})
+		t.Run("resumed, "+tt.name, func(t *testing.T) {
+			r := next(t, inState(t, Executing), evidence(tt.change), late)
+			if r.State != Executing || r.MaySend != (tt.want == NoTrouble) {
+				t.Errorf("state %s, may send %v; want executing, %v", r.State, r.MaySend, tt.want == NoTrouble)
+			}
+			if r.Target != target {
+				t.Errorf("the mark to read back against was overwritten: %+v", r.Target)
+			}
+		})
+	}
+}
+
+func TestOldApprovalIsNeverExecuted(t *testing.T) {
+	late := t0.Add(RunWithin + time.Second)
+	e := &Evidence{Requester: alice, Approver: bob, Target: target}
+	r := next(t, inState(t, Approved), Started{Evidence: e}, late)
+	if r.State != Finished || r.Outcome.Trouble != TooOld || r.Outcome.Result != Failed {
+		t.Errorf("state %s, outcome %+v; want result 4, too old", r.State, r.Outcome)
+	}
+	r = next(t, inState(t, Executing), Started{Evidence: e}, late)
+	if r.State != Executing || r.MaySend {
+		t.Errorf("begun before the outage: state %s, may send %v; want a look only", r.State, r.MaySend)
+	}
+}
+
+func TestOutcomeIsWrittenOnce(t *testing.T) {
+	r := inState(t, Finished)
+	if _, _, err := policy.Next(r, Executed{Outcome{Result: Failed}}, t0); !errors.Is(err, ErrNothingToDo) {
+		t.Errorf("second outcome = %v, want ErrNothingToDo", err)
+	}
+	for _, s := range []State{Received, Pending, Refused, Canceled, Expired, Finished, Settling, Done} {
+		if _, _, err := policy.Next(inState(t, s), Started{}, t0); !errors.Is(err, ErrNothingToDo) {
+			t.Errorf("starting a %s request = %v, want ErrNothingToDo", s, err)
+		}
+	}
+}
+
+// An open request is always due at some time: nothing waits for ever.
+func TestOpenRequestsAreDue(t *testing.T) {
+	want := map[State]time.Time{
+		Received: t0, Approved: t0, Executing: t0, Finished: t0,
+		Pending: t0.Add(policy.TTL), Settling: t0.Add(time.Minute), Done: {},
+		Refused: t0, Canceled: t0, Expired: t0.Add(policy.TTL), // there is still something to show
+	}
+	for _, s := range allStates {
+		if got := inState(t, s).Due; !got.Equal(want[s]) {
+			t.Errorf("%s is due at %v, want %v", s, got, want[s])
+		}
+	}
+	r := inState(t, Canceled)
+	r = next(t, r, Reported{Shown{Card: Card{TS: "1.1", Face: FaceCanceled}}}, t0)
+	if !r.Due.IsZero() {
+		t.Errorf("canceled and shown, but due at %v", r.Due)
+	}
+}
+
+func TestShowingIsTriedAgainLaterAndLater(t *testing.T) {
+	r := inState(t, Finished)
+	var waits []time.Duration
+	for range 9 {
+		r = next(t, r, Reported{Shown{Failed: true}}, t0)
+		waits = append(waits, r.Due.Sub(t0))
+	}
+	want := []time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, time.Minute, time.Minute}
+	if diff := cmp.Diff(want, waits); diff != "" {
+		t.Errorf("waits (-want +got):\n%s", diff)
+	}
+	r = next(t, r, Reported{Shown{Failed: true, RetryAfter: 3 * time.Minute}}, t0)
+	if got := r.Due.Sub(t0); got != 3*time.Minute {
+		t.Errorf("with Retry-After: %v, want 3m", got)
+	}
+}
+
+func TestSettlingPasses(t *testing.T) {
+	r := inState(t, Settling)
+	early := next(t, r, Reported{Shown{Card: r.Card}}, t0.Add(time.Second))
+	if early.Passes != 0 || early.State != Settling {
+		t.Errorf("a report before its time counted as a pass: %+v", early)
+	}
+	first := next(t, r, Reported{Shown{Card: r.Card}}, t0.Add(time.Minute))
+	if first.State != Settling || !first.Due.Equal(t0.Add(6*time.Minute)) {
+		t.Errorf("after the first pass: %s due %v, want settling at +6m", first.State, first.Due)
+	}
+	failed := next(t, first, Reported{Shown{Failed: true}}, first.SettleAt)
+	if failed.State != Settling || failed.Passes != 1 {
+		t.Errorf("a failed pass counted: %s, %d passes", failed.State, failed.Passes)
+	}
+	done := next(t, failed, Reported{Shown{Card: r.Card}}, failed.SettleAt)
+	if done.State != Done || !done.Due.IsZero() {
+		t.Errorf("after the last pass: %s due %v, want done", done.State, done.Due)
+	}
+}
+
+func TestChannelGone(t *testing.T) {
+	gone := Reported{Shown{Gone: "is_archived"}}
+	r := next(t, next(t, received(), Verified{Caller: alice, Place: Ours, Target: target}, t0), gone, t0)
+	if r.State != Refused || len(r.Replies) != 1 || r.Replies[0].Reason != CardNotPosted {
+		t.Errorf("before the card: %s, %+v; want refused and card-not-posted", r.State, r.Replies)
+	}
+	r = next(t, inState(t, Finished), gone, t0)
+	var to []string
+	for _, a := range r.Replies {
+		to = append(to, a.To.User+" "+string(a.Reason))
+	}
+	if diff := cmp.Diff([]string{"U-alice result-by-message", "U-bob result-by-message"}, to); diff != "" {
+		t.Errorf("after the effect (-want +got):\n%s", diff)
+	}
+	r = next(t, inState(t, Executing), gone, t0)
+	r = next(t, r, Executed{Outcome{Result: SignedOutWithinHour}}, t0)
+	if len(r.Replies) != 2 {
+		t.Errorf("during the effect: %d replies, want 2", len(r.Replies))
+	}
+}
+
+func TestAnswersAreNotTriedForEver(t *testing.T) {
+	r := inState(t, Refused)
+	r = next(t, r, Reported{Shown{Failed: true}}, t0.Add(AnswerWithin-time.Second))
+	if len(r.Replies) != 1 {
+		t.Error("an answer was given up too early")
+	}
+	r = next(t, r, Reported{Shown{Failed: true}}, t0.Add(AnswerWithin+time.Second))
+	if len(r.Replies) != 0 || !r.Due.IsZero() {
+		t.Errorf("%d answers left, due %v; want none", len(r.Replies), r.Due)
+	}
+}
+
+func TestTransitionsDoNotShareMemory(t *testing.T) {
+	r := pending(t)
+	r.Presses = make([]Press, 0, 4)
+	a := next(t, r, Pressed{Press{Key: "a"}}, t0)
+	next(t, r, Pressed{Press{Key: "b"}}, t0)
+	if a.Presses[0].Key != "a" {
+		t.Error("two transitions of one request wrote into each other")
+	}
+}
