@@ -69,7 +69,7 @@ func (w *world) takeFault(system, request string) (Fault, bool) {
 	return Fault{}, false
 }
 
-// answerFault writes the refusal that f describes, in the shape of the system.
+// answer writes the refusal that f describes, in the shape of the system.
 func (f Fault) answer(w *callWriter, r *http.Request) {
 	if f.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int((f.RetryAfter+time.Second-1)/time.Second)))

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -68,7 +69,7 @@ func (s *Sandbox) graphHandler() standIn {
 		call := graphCall{w: w, r: r, body: body, permissions: token.permissions}
 		answer, err := s.graph(call)
 		if err != nil {
-			failure, ok := err.(*graphFailure)
+			failure, ok := errors.AsType[*graphFailure](err)
 			if !ok {
 				failure = &graphFailure{http.StatusInternalServerError, "InternalServerError", err.Error()}
 			}

@@ -45,7 +45,7 @@ func parseCommand(text string) (string, error) {
 	case len(user) <= maxUser && utf8.ValidString(user) && (objectID.MatchString(user) || upn.MatchString(user)):
 		return user, nil
 	}
-	return "", &usage{notFoundSentence(clip(user, 80)) + "\nThat is not the form of a sign-in name (`user@contoso.com`) or an object id. Nothing was done."}
+	return "", &usage{esc(notFoundSentence(user)) + "\nThat is not the form of a sign-in name (`user@contoso.com`) or an object id. Nothing was done."}
 }
 
 // unlink takes a token out of Slack's link form. It reports false for a label

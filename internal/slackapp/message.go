@@ -10,6 +10,9 @@ import (
 	"github.com/revoke-session/revoke-session/internal/request"
 )
 
+// maxText is what chat.update takes as text.
+const maxText = 4000
+
 // message is one Slack message: text is what notifications and screen readers
 // have, and says by itself what the blocks say.
 type message struct {
@@ -23,14 +26,14 @@ func (m message) options() []slack.MsgOption {
 
 func plainOptions(text string) []slack.MsgOption {
 	return []slack.MsgOption{
-		slack.MsgOptionText(text, false), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
+		slack.MsgOptionText(clip(text, maxText), false), slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
 	}
 }
 
 // card is the message with the buttons: a function of its request, so that it
 // can be brought up to date from any state at any time.
 func card(r request.Request) message {
-	upn := clean(r.Target.UPN)
+	upn := signInName(r)
 	switch r.Face() {
 	case request.FacePending:
 		return message{
@@ -74,6 +77,10 @@ func closedCard(r request.Request, head, status string) message {
 	return message{text: status, blocks: blocks}
 }
 
+// signInName is the target's, as it stands in sentences. Entra's have at most 113
+// characters.
+func signInName(r request.Request) string { return clip(clean(r.Target.UPN), 120) }
+
 // facts says who asks and who is meant, as the directory has it.
 func facts(r request.Request, more ...*slack.TextBlockObject) slack.Block {
 	fields := append([]*slack.TextBlockObject{
@@ -95,7 +102,7 @@ func accountType(t request.Target) string {
 
 func buttons(r request.Request) slack.Block {
 	value := string(r.ID)
-	upn := clip(clean(r.Target.UPN), 120)
+	upn := signInName(r)
 	confirm := slack.NewButtonBlockElement(string(request.Confirm), value, label("Confirm"))
 	confirm.Style = slack.StyleDanger
 	confirm.AccessibilityLabel = clip("Confirm signing out "+upn, 75)
@@ -113,7 +120,7 @@ func buttons(r request.Request) slack.Block {
 
 // planMessage is what What-If puts into the thread, in PowerShell's words first.
 func planMessage(r request.Request) message {
-	what := fmt.Sprintf("What if: Performing the operation \"Revoke-SPOUserSession\" on target \"%s\".", clean(r.Target.UPN))
+	what := fmt.Sprintf("What if: Performing the operation \"Revoke-SPOUserSession\" on target \"%s\".", signInName(r))
 	calls := make([]string, len(r.Plan.Calls))
 	for i, c := range r.Plan.Calls {
 		calls[i] = fmt.Sprintf("%d. %s – %s", i+1, code(c.Method+" "+c.URL), esc(c.Why))
@@ -136,7 +143,7 @@ func planMessage(r request.Request) message {
 // way. It mentions both people, since an edit notifies nobody.
 func placeholder(r request.Request) message {
 	text := fmt.Sprintf("%s %s: confirmed. Signing %s out; the result replaces this message.",
-		mention(r.Requester), mention(r.Approver), esc(clean(r.Target.UPN)))
+		mention(r.Requester), mention(r.Approver), esc(signInName(r)))
 	return message{text: text, blocks: []slack.Block{markdown(text)}}
 }
 

@@ -32,10 +32,10 @@ func sentence(result request.Result, user string) string {
 }
 
 func notFoundSentence(user string) string {
-	return fmt.Sprintf("Warning: We couldn't find the user %s. Check for typos and try again.", clean(user))
+	return fmt.Sprintf("Warning: We couldn't find the user %s. Check for typos and try again.", clip(clean(user), 120))
 }
 
-func resultSentence(r request.Request) string { return sentence(r.Outcome.Result, clean(r.Target.UPN)) }
+func resultSentence(r request.Request) string { return sentence(r.Outcome.Result, signInName(r)) }
 
 func title(result request.Result) string {
 	if result == request.SignedOut || result == request.SignedOutWithinHour {
