@@ -131,15 +131,14 @@ func (s *story) close() error {
 	return errors.Join(s.halt(), s.world.Close())
 }
 
-// await returns the first state for which cond holds, or fails the script.
-func (s *story) await(ts *testscript.TestScript, what string, cond func(sandbox.State) bool) sandbox.State {
+// await waits for a state for which cond holds, or fails the script.
+func (s *story) await(ts *testscript.TestScript, what string, cond func(sandbox.State) bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	state, err := s.world.Await(ctx, cond)
 	if err != nil {
 		ts.Fatalf("waited for %s in vain\nchat:\n%s\nbot's log:\n%s", what, chat(state), s.logs.String())
 	}
-	return state
 }
 
 // chat prints what there is to see, for failures.

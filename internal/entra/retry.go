@@ -91,7 +91,7 @@ func wait(least, most time.Duration, n int, resp *http.Response) time.Duration {
 		return after
 	}
 	full := retryablehttp.DefaultBackoff(least, most, n, nil)
-	return full/2 + rand.N(full/2+1)
+	return full/2 + rand.N(full/2+1) //nolint:gosec // jitter
 }
 
 // retryAfter reads the header in either of its forms, capped; 0 if there is none.

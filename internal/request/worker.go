@@ -49,7 +49,7 @@ func (s *Service) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-s.nudge:
-		case <-time.After(poll + rand.N(poll/4)):
+		case <-time.After(poll + rand.N(poll/4)): //nolint:gosec // jitter
 		}
 	}
 	wg.Wait()

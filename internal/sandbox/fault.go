@@ -98,7 +98,7 @@ func (f Fault) answerSlack(w *callWriter) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.note(http.StatusText(f.Status))
 		w.WriteHeader(f.Status)
-		w.Write([]byte("<!DOCTYPE html><html><head><title>Server Error</title></head><body><h1>Server Error</h1>" +
+		_, _ = w.Write([]byte("<!DOCTYPE html><html><head><title>Server Error</title></head><body><h1>Server Error</h1>" +
 			"<p>It seems like there’s a problem connecting to our servers, and we’re investigating the issue.</p></body></html>"))
 	}
 }

@@ -24,23 +24,23 @@ type graphCall struct {
 	permissions []string
 }
 
-// graphFailure is a refusal; graphCall methods return it instead of writing.
-type graphFailure struct {
+// graphError is a refusal; graphCall methods return it instead of writing.
+type graphError struct {
 	status        int
 	code, message string
 }
 
-func (f *graphFailure) Error() string { return f.code + ": " + f.message }
+func (f *graphError) Error() string { return f.code + ": " + f.message }
 
 func badRequest(format string, args ...any) error {
-	return &graphFailure{http.StatusBadRequest, "BadRequest", fmt.Sprintf(format, args...)}
+	return &graphError{http.StatusBadRequest, "BadRequest", fmt.Sprintf(format, args...)}
 }
 
 func notFound(key string) error {
-	return &graphFailure{http.StatusNotFound, "Request_ResourceNotFound", fmt.Sprintf("Resource '%s' does not exist or one of its queried reference-property objects are not present.", key)}
+	return &graphError{http.StatusNotFound, "Request_ResourceNotFound", fmt.Sprintf("Resource '%s' does not exist or one of its queried reference-property objects are not present.", key)}
 }
 
-var errMethod = &graphFailure{http.StatusMethodNotAllowed, "Request_BadRequest", "Specified HTTP method is not allowed for the request target."}
+var errMethod = &graphError{http.StatusMethodNotAllowed, "Request_BadRequest", "Specified HTTP method is not allowed for the request target."}
 
 // graphHandler answers the part of Microsoft Graph v1.0 about users.
 func (s *Sandbox) graphHandler() standIn {
@@ -69,9 +69,9 @@ func (s *Sandbox) graphHandler() standIn {
 		call := graphCall{w: w, r: r, body: body, permissions: token.permissions}
 		answer, err := s.graph(call)
 		if err != nil {
-			failure, ok := errors.AsType[*graphFailure](err)
+			failure, ok := errors.AsType[*graphError](err)
 			if !ok {
-				failure = &graphFailure{http.StatusInternalServerError, "InternalServerError", err.Error()}
+				failure = &graphError{http.StatusInternalServerError, "InternalServerError", err.Error()}
 			}
 			writeGraphError(w, r, failure.status, failure.code, failure.message)
 			return
@@ -161,7 +161,7 @@ func (c graphCall) may(anyOf ...string) error {
 			return nil
 		}
 	}
-	return &graphFailure{http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."}
+	return &graphError{http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."}
 }
 
 // parameters reads the JSON body of an action. An empty body has none.
@@ -170,7 +170,7 @@ func (c graphCall) parameters(into any) error {
 		return nil
 	}
 	if mediaType, _, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type")); mediaType != "application/json" {
-		return &graphFailure{http.StatusUnsupportedMediaType, "RequestHeaders", "The Content-Type header is missing or not supported. Use application/json."}
+		return &graphError{http.StatusUnsupportedMediaType, "RequestHeaders", "The Content-Type header is missing or not supported. Use application/json."}
 	}
 	if err := json.Unmarshal(c.body, into); err != nil {
 		return badRequest("Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format.")
@@ -219,7 +219,7 @@ func writeGraphError(w *callWriter, r *http.Request, status int, code, message s
 	}
 	header.Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(map[string]any{
+	_ = json.NewEncoder(w).Encode(map[string]any{
 		"error": map[string]any{"code": code, "message": message, "innerError": inner},
 	})
 }
@@ -234,5 +234,5 @@ func writeGraph(w *callWriter, r *http.Request, answer map[string]any) {
 	w.WriteHeader(http.StatusOK)
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	encoder.Encode(answer)
+	_ = encoder.Encode(answer)
 }

@@ -42,7 +42,7 @@ func malformed(near string) error {
 }
 
 func unsupported(property string) error {
-	return &graphFailure{http.StatusBadRequest, "Request_UnsupportedQuery", fmt.Sprintf("Unsupported or invalid query filter clause specified for property '%s' of resource 'User'.", property)}
+	return &graphError{http.StatusBadRequest, "Request_UnsupportedQuery", fmt.Sprintf("Unsupported or invalid query filter clause specified for property '%s' of resource 'User'.", property)}
 }
 
 func (p *filterParser) next() string {

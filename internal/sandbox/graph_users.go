@@ -154,12 +154,12 @@ func (s *Sandbox) listUsers(call graphCall) (map[string]any, error) {
 	top, skip := 100, 0
 	if raw, ok := call.query["$top"]; ok {
 		if top, err = strconv.Atoi(raw[0]); err != nil || top < 1 || top > 999 {
-			return nil, &graphFailure{http.StatusBadRequest, "Request_UnsupportedQuery", fmt.Sprintf("Invalid page size specified: '%s'. Must be between 1 and 999 inclusive.", raw[0])}
+			return nil, &graphError{http.StatusBadRequest, "Request_UnsupportedQuery", fmt.Sprintf("Invalid page size specified: '%s'. Must be between 1 and 999 inclusive.", raw[0])}
 		}
 	}
 	if raw, ok := call.query["$skiptoken"]; ok {
 		if skip, err = strconv.Atoi(raw[0]); err != nil || skip < 0 {
-			return nil, &graphFailure{http.StatusBadRequest, "Directory_ExpiredPageToken", "The specified page token value has expired and can no longer be included in your request."}
+			return nil, &graphError{http.StatusBadRequest, "Directory_ExpiredPageToken", "The specified page token value has expired and can no longer be included in your request."}
 		}
 	}
 	matches := []any{}
@@ -193,7 +193,7 @@ func (s *Sandbox) checkMemberObjects(call graphCall, key string) (map[string]any
 		return nil, err
 	}
 	invalid := func(message string) error {
-		return &graphFailure{http.StatusBadRequest, "Request_BadRequest", message}
+		return &graphError{http.StatusBadRequest, "Request_BadRequest", message}
 	}
 	switch {
 	case len(parameters.IDs) == 0:

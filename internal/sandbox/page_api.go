@@ -16,7 +16,8 @@ func action[T any](f func(context.Context, T) (any, error)) http.HandlerFunc {
 		var request T
 		decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
 		decoder.DisallowUnknownFields()
-		status, answer := http.StatusOK, any(nil)
+		status := http.StatusOK
+		var answer any
 		if err := decoder.Decode(&request); err != nil {
 			status, answer = http.StatusBadRequest, map[string]string{"error": "the request is not understood: " + err.Error()}
 		} else if answer, err = f(r.Context(), request); err != nil {
@@ -24,7 +25,7 @@ func action[T any](f func(context.Context, T) (any, error)) http.HandlerFunc {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		json.NewEncoder(w).Encode(answer)
+		_ = json.NewEncoder(w).Encode(answer)
 	}
 }
 
@@ -127,7 +128,7 @@ func (s *Sandbox) pageState(w http.ResponseWriter, r *http.Request) {
 	view := s.view()
 	s.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(view)
+	_ = json.NewEncoder(w).Encode(view)
 }
 
 const (

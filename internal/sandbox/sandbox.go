@@ -156,5 +156,5 @@ func listenLoopback(address string) (net.Listener, error) {
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return nil, fmt.Errorf("%s is not a loopback address; use 127.0.0.1:%s", address, address[strings.LastIndex(address, ":")+1:])
 	}
-	return net.Listen("tcp", address)
+	return (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
 }

@@ -171,5 +171,5 @@ func writeSlackJSON(w *callWriter, status int, answer map[string]any) {
 	w.WriteHeader(status)
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
-	encoder.Encode(answer)
+	_ = encoder.Encode(answer)
 }

@@ -126,7 +126,7 @@ func TestCommandAnswers(t *testing.T) {
 			f.bot(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", test.contentType)
 				w.WriteHeader(test.status)
-				io.WriteString(w, test.body)
+				_, _ = io.WriteString(w, test.body)
 			})
 			d, err := f.Say(t.Context(), "alice", incidentChannel, "/revoke-session mallory@contoso.com")
 			if err != nil || d.Err != nil || d.Status != test.status || d.Body != test.body {
@@ -178,7 +178,7 @@ func TestReplayIsTheSameRequest(t *testing.T) {
 	if _, err := f.Replay(t.Context()); err == nil {
 		t.Error("nothing to replay yet: want an error")
 	}
-	b := f.bot(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hi") })
+	b := f.bot(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "hi") })
 	if _, err := f.Say(t.Context(), "alice", incidentChannel, "/revoke-session mallory@contoso.com"); err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (s *Sandbox) responseURL(w *callWriter, r *http.Request) {
 	s.touch()
 	if entry.kind == "commands" {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.Write([]byte("ok"))
+		_, _ = w.Write([]byte("ok"))
 		return
 	}
 	writeSlackJSON(w, http.StatusOK, map[string]any{"ok": true})

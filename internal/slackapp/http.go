@@ -118,7 +118,7 @@ func (h *Handler) command(w http.ResponseWriter, r *http.Request, d delivery) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeWithin)
 	defer cancel()
 	if err := h.inbox.Ask(ctx, request.ID(d.key), user, by); err != nil {
-		h.notRecorded(w, d.key, err)
+		h.notRecorded(ctx, w, d.key, err)
 		return
 	}
 	h.log.Info("command recorded", "request", d.key, "slack_user", by.User, "channel", by.Channel)
@@ -143,7 +143,7 @@ func (h *Handler) interactivity(w http.ResponseWriter, r *http.Request, d delive
 	h.urls.put(d.key, a.ResponseURL)
 	if h.foreign(a.team(), a.enterprise()) {
 		h.log.Warn("refused a press from an unknown workspace", "team", a.team())
-		go h.tell(d.key, foreignText)
+		go h.tell(context.WithoutCancel(r.Context()), d.key, foreignText)
 		return
 	}
 	team := a.team()
@@ -154,7 +154,7 @@ func (h *Handler) interactivity(w http.ResponseWriter, r *http.Request, d delive
 	ctx, cancel := context.WithTimeout(r.Context(), storeWithin)
 	defer cancel()
 	if err := h.inbox.Press(ctx, id, press); err != nil {
-		h.notRecorded(w, d.key, err)
+		h.notRecorded(ctx, w, d.key, err)
 		return
 	}
 	h.log.Info("press recorded", "request", id, "verb", press.Verb, "slack_user", press.By.User)
@@ -189,18 +189,18 @@ func (h *Handler) foreign(team, enterprise string) bool {
 // notRecorded tells the person at once. The status is not 200, because that is
 // our promise that nothing can be lost; Slack then shows an error of its own and
 // not our body, so the words go to the response_url as well.
-func (h *Handler) notRecorded(w http.ResponseWriter, key string, err error) {
+func (h *Handler) notRecorded(ctx context.Context, w http.ResponseWriter, key string, err error) {
 	text := unsureText
 	if errors.Is(err, request.ErrUnavailable) {
 		text = notRecordedText
 	}
 	h.log.Error("could not record a delivery", "delivery", key, "error", err)
-	go h.tell(key, text)
+	go h.tell(context.WithoutCancel(ctx), key, text)
 	answer(w, http.StatusServiceUnavailable, text)
 }
 
-func (h *Handler) tell(key, text string) {
-	ctx, cancel := context.WithTimeout(context.Background(), callWithin)
+func (h *Handler) tell(ctx context.Context, key, text string) {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
 	if err := h.slack.respond(ctx, h.urls.get(key), text); err != nil {
 		h.log.Warn("could not answer through response_url", "delivery", key, "error", err)

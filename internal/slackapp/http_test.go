@@ -186,7 +186,7 @@ func TestDeliveryKey(t *testing.T) {
 }
 
 func TestTrusts(t *testing.T) {
-	real, _ := NewClient("x", "https://slack.com/api/", nil)
+	public, _ := NewClient("x", "https://slack.com/api/", nil)
 	gov, _ := NewClient("x", "https://slack-gov.com/api/", nil)
 	local, _ := NewClient("x", "http://127.0.0.1:9000/api/", nil)
 	tests := []struct {
@@ -194,14 +194,14 @@ func TestTrusts(t *testing.T) {
 		url  string
 		want bool
 	}{
-		{real, "https://hooks.slack.com/commands/T/1/x", true},
+		{public, "https://hooks.slack.com/commands/T/1/x", true},
 		{gov, "https://hooks.slack-gov.com/commands/T/1/x", true},
-		{real, "http://hooks.slack.com/commands/T/1/x", false},
-		{real, "https://hooks.slack.com.fabrikam.com/x", false},
-		{real, "https://hooks.slack.com:444/x", false},
-		{real, "https://user@hooks.slack.com/x", false},
-		{real, "http://127.0.0.1/x", false},
-		{real, "", false},
+		{public, "http://hooks.slack.com/commands/T/1/x", false},
+		{public, "https://hooks.slack.com.fabrikam.com/x", false},
+		{public, "https://hooks.slack.com:444/x", false},
+		{public, "https://user@hooks.slack.com/x", false},
+		{public, "http://127.0.0.1/x", false},
+		{public, "", false},
 		{local, "http://127.0.0.1:9001/x", true},
 		{local, "https://hooks.slack.com/x", false},
 	}

@@ -248,10 +248,10 @@ func TestEveryReasonIsWorded(t *testing.T) {
 
 func TestCode(t *testing.T) {
 	tests := map[string]string{
-		"mallory@contoso.com":          "`mallory@contoso.com`",
-		"":                             "(none)",
-		"a`b":                          "`ab`",
-		"<!here> & <@U1>":              "`&lt;!here&gt; &amp; &lt;@U1&gt;`",
+		"mallory@contoso.com":           "`mallory@contoso.com`",
+		"":                              "(none)",
+		"a`b":                           "`ab`",
+		"<!here> & <@U1>":               "`&lt;!here&gt; &amp; &lt;@U1&gt;`",
 		"a\u202eb\u200bc\nd\u2066e\x00": "`abcde`",
 	}
 	for in, want := range tests {

@@ -185,7 +185,7 @@ func (s *Redis) update(ctx context.Context, id request.ID, from func(view) (requ
 		select {
 		case <-ctx.Done():
 			return next, fmt.Errorf("%w: too many writers: %w", request.ErrUnavailable, ctx.Err())
-		case <-time.After(mathrand.N(2 * time.Millisecond)):
+		case <-time.After(mathrand.N(2 * time.Millisecond)): //nolint:gosec // jitter
 		}
 	}
 }
