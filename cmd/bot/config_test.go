@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func complete() []string {
+	return []string{
+		"SLACK_BOT_TOKEN=xoxb-1", "SLACK_SIGNING_SECRET=s", "AZURE_TENANT_ID=contoso.onmicrosoft.com",
+		"AZURE_CLIENT_ID=11111111-2222-3333-4444-555555555555", "AZURE_CLIENT_SECRET=canary-secret",
+	}
+}
+
+func configOf(env ...string) (config, error) {
+	var s settings
+	s.assign(append(complete(), env...))
+	return s.config()
+}
+
+func TestConfigDefaults(t *testing.T) {
+	c, err := configOf()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.slackURL != "https://slack.com/api/" || c.authority != "https://login.microsoftonline.com" ||
+		c.graph != "https://graph.microsoft.com" || c.listen != ":8080" || c.ttl != 15*time.Minute ||
+		c.stateFile != "revoke-session.db" || c.redisURL != "" || len(c.channels) != 0 {
+		t.Errorf("config = %+v", c)
+	}
+}
+
+func TestStateFile(t *testing.T) {
+	tests := []struct {
+		env  []string
+		want string
+	}{
+		{nil, "revoke-session.db"},
+		{[]string{"STATE_DIRECTORY=/var/lib/bot"}, "/var/lib/bot/revoke-session.db"},
+		{[]string{"STATE_DIRECTORY=/var/lib/bot:/var/lib/other"}, "/var/lib/bot/revoke-session.db"},
+		{[]string{"STATE_DIRECTORY=/var/lib/bot", "STATE_FILE=x.db"}, "/var/lib/bot/x.db"},
+		{[]string{"STATE_DIRECTORY=/var/lib/bot", "STATE_FILE=/srv/x.db"}, "/srv/x.db"},
+		{[]string{"STATE_FILE=x.db"}, "x.db"},
+	}
+	for _, tt := range tests {
+		c, err := configOf(tt.env...)
+		if err != nil || filepath.ToSlash(c.stateFile) != tt.want {
+			t.Errorf("%v: state file %q, %v; want %q", tt.env, c.stateFile, err, tt.want)
+		}
+	}
+}
+
+func TestWrongSettingsAreNamed(t *testing.T) {
+	tests := []struct{ setting, want string }{
+		{"SLACK_BOT_TOKEN=", "SLACK_BOT_TOKEN is not set"},
+		{"SLACK_BOT_TOKEN=xapp-1", "SLACK_BOT_TOKEN is not a bot token"},
+		{"SLACK_SIGNING_SECRET= ", "SLACK_SIGNING_SECRET is not set"},
+		{"SLACK_API_URL=slack.com", "SLACK_API_URL must be an address"},
+		{"SLACK_API_URL=http://contoso.com/api/", "SLACK_API_URL must begin with https://"},
+		{"AZURE_TENANT_ID=", "AZURE_TENANT_ID is not set"},
+		{"AZURE_TENANT_ID=common", "AZURE_TENANT_ID must name one tenant"},
+		{"AZURE_TENANT_ID=a/b", "AZURE_TENANT_ID must name one tenant"},
+		{"AZURE_CLIENT_ID=", "AZURE_CLIENT_ID is not set"},
+		{"AZURE_CLIENT_SECRET=", "AZURE_CLIENT_SECRET is not set"},
+		{"AZURE_AUTHORITY_HOST=http://127.0.0.1:1", "AZURE_AUTHORITY_HOST must begin with https://"},
+		{"GRAPH_URL=http://graph.contoso.com", "GRAPH_URL must begin with https://"},
+		{"GRAPH_URL=ftp://graph.contoso.com", "GRAPH_URL must be an address"},
+		{"REDIS_URL=localhost:6379", "REDIS_URL must be redis://"},
+		{"REDIS_URL=http://localhost", "REDIS_URL must be redis://"},
+		{"LISTEN_ADDR=8080", "LISTEN_ADDR must be an address"},
+		{"REQUEST_TTL=soon", "REQUEST_TTL must be a duration"},
+		{"REQUEST_TTL=0s", "REQUEST_TTL must be a duration"},
+		{"REQUEST_TTL=48h", "REQUEST_TTL must be a duration"},
+		{"ALLOWED_CHANNELS=#incident", `ALLOWED_CHANNELS has "#incident"`},
+		{"LOG_LEVEL=loud", "LOG_LEVEL must be"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.setting, func(t *testing.T) {
+			_, err := configOf(tt.setting)
+			wrong, ok := errors.AsType[*settingsError](err)
+			if !ok || len(wrong.problems) != 1 || !strings.HasPrefix(wrong.problems[0], tt.want) {
+				t.Errorf("config = %v, want one problem: %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestRightSettings(t *testing.T) {
+	for _, setting := range []string{
+		"SLACK_API_URL=http://127.0.0.1:9/api/", "GRAPH_URL=http://localhost:1", "REDIS_URL=rediss://u:p@redis.contoso.com:6380/0",
+		"LISTEN_ADDR=127.0.0.1:0", "REQUEST_TTL=24h", "ALLOWED_CHANNELS=C01,G02 C03", "LOG_LEVEL=DEBUG",
+		"AZURE_TENANT_ID=72f988bf-86f1-41af-91ab-2d7cd011db47",
+	} {
+		if _, err := configOf(setting); err != nil {
+			t.Errorf("%s: %v", setting, err)
+		}
+	}
+	c, _ := configOf("ALLOWED_CHANNELS=C01, G02")
+	if strings.Join(c.channels, "|") != "C01|G02" {
+		t.Errorf("channels %q", c.channels)
+	}
+}
+
+func TestAllProblemsAreNamedAtOnceWithoutSecrets(t *testing.T) {
+	_, err := configOf("SLACK_BOT_TOKEN=xapp-canary", "REQUEST_TTL=x", "REDIS_URL=redis//:canary@x", "GRAPH_URL=https://canary:canary@contoso.com")
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, name := range []string{"SLACK_BOT_TOKEN", "REQUEST_TTL", "REDIS_URL", "GRAPH_URL"} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is not named in:\n%v", name, err)
+		}
+	}
+	if strings.Contains(err.Error(), "canary") {
+		t.Errorf("a secret is shown:\n%v", err)
+	}
+}

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/revoke-session/revoke-session/internal/sandbox"
+	"github.com/revoke-session/revoke-session/internal/store/redistest"
+)
+
+// buildBot compiles the program once for all tests that run it as a process.
+var buildBot = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "revoke-session-test-")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "bot")
+	out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return bin, nil
+})
+
+func botBinary(t *testing.T) string {
+	t.Helper()
+	bin, err := buildBot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// process is a running `bot serve`.
+type process struct {
+	cmd  *exec.Cmd
+	base string
+	out  *syncBuffer
+}
+
+func startProcess(t *testing.T, env ...string) *process {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	p := &process{cmd: exec.Command(botBinary(t), "serve"), base: "http://" + addr, out: &syncBuffer{}}
+	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LISTEN_ADDR=" + addr, "LOG_LEVEL=debug"}, env...)
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+	})
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		resp, err := http.Get(p.base + "/readyz")
+		if err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return p
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not ready:\n%s", p.out)
+		}
+	}
+}
+
+// One whole revocation by the program as it is run for real, told where its
+// services are by environment variables only, once over each store.
+func TestServeFromCommandToResult(t *testing.T) {
+	stores := map[string]func(t *testing.T) string{
+		"embedded": func(t *testing.T) string { return "STATE_DIRECTORY=" + t.TempDir() },
+		"redis":    func(t *testing.T) string { return "REDIS_URL=" + redistest.Start(t) },
+	}
+	for name, setting := range stores {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			world, err := sandbox.Start(sandbox.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = world.Close() })
+			ca := filepath.Join(t.TempDir(), "ca.pem")
+			if err := os.WriteFile(ca, world.CAPEM(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := startProcess(t, append(world.Env(), "SSL_CERT_FILE="+ca, setting(t))...)
+			world.SetBot(p.base)
+			playMainJob(t, world)
+			checkStop(t, p)
+			checkNoSecrets(t, p.out.String(), world.Env())
+		})
+	}
+}
+
+func playMainJob(t *testing.T, world *sandbox.Sandbox) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if d, err := world.Say(ctx, "alice", incident, "/revoke-session mallory@contoso.com"); err != nil || d.Status != http.StatusOK {
+		t.Fatalf("command: %+v, %v", d, err)
+	}
+	var ts string
+	_, err := world.Await(ctx, func(s sandbox.State) bool {
+		for _, m := range s.Messages {
+			if len(m.Buttons) == 3 {
+				ts = m.TS
+				return true
+			}
+		}
+		return false
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err := world.Press(ctx, "bob", ts, "Confirm"); err != nil || d.Status != http.StatusOK {
+		t.Fatalf("press: %+v, %v", d, err)
+	}
+	state, err := world.Await(ctx, func(s sandbox.State) bool { return results(s, ts) == 1 })
+	if err != nil {
+		t.Fatalf("no result: %v\n%s", err, chat(state))
+	}
+	if n := state.Revoked["mallory@contoso.com"]; n != 1 {
+		t.Errorf("revoked %d times, want 1", n)
+	}
+}
+
+func results(s sandbox.State, card string) int {
+	n := 0
+	for _, m := range s.Messages {
+		if m.ThreadTS == card && m.TS != card && sentences.MatchString(m.Plain) {
+			n++
+		}
+	}
+	return n
+}
+
+// checkStop asks the process to stop and wants it to do so in order.
+func checkStop(t *testing.T, p *process) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("stopping: %v\n%s", err, p.out)
+	}
+}
+
+// checkNoSecrets looks for every secret, every token and every address of a
+// person in a log at its most talkative.
+func checkNoSecrets(t *testing.T, log string, env []string) {
+	t.Helper()
+	forbidden := []string{"Bearer ", "xoxb-", "eyJ", "@contoso.com", "/commands/T", "/actions/T"}
+	for _, kv := range env {
+		name, value, _ := strings.Cut(kv, "=")
+		if strings.Contains(name, "SECRET") || strings.Contains(name, "TOKEN") {
+			forbidden = append(forbidden, value)
+		}
+	}
+	for _, secret := range forbidden {
+		if strings.Contains(log, secret) {
+			t.Errorf("the log has %q", secret[:min(len(secret), 8)])
+		}
+	}
+	if !strings.Contains(log, "request moved on") {
+		t.Error("the log has nothing to look into")
+	}
+}
+
+func TestServeNamesEveryMissingSettingAndExits2(t *testing.T) {
+	cmd := exec.Command(botBinary(t), "serve")
+	cmd.Env = []string{"REQUEST_TTL=never"}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	err := cmd.Run()
+	if code := cmd.ProcessState.ExitCode(); code != 2 {
+		t.Errorf("exit code %d (%v), want 2", code, err)
+	}
+	for _, name := range []string{
+		"SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "REQUEST_TTL",
+	} {
+		if !strings.Contains(stderr.String(), name) {
+			t.Errorf("%s is not named in:\n%s", name, &stderr)
+		}
+	}
+}
+
+func TestSecretsOnTheCommandLineAreRefused(t *testing.T) {
+	var stderr bytes.Buffer
+	code := run(t.Context(), []string{"serve", "--azure-client-secret=canary"}, io.Discard, &stderr)
+	if code != 2 || !strings.Contains(stderr.String(), "AZURE_CLIENT_SECRET must come from the environment") || strings.Contains(stderr.String(), "canary") {
+		t.Errorf("exit %d:\n%s", code, &stderr)
+	}
+}
+
+// With its store gone the bot says so: no 200, an answer to the person, not
+// ready; and it works again when the store is back.
+func TestStoreDown(t *testing.T) {
+	world, err := sandbox.Start(sandbox.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = world.Close() })
+	gate := newGate(t, strings.TrimPrefix(strings.TrimSuffix(redistest.Start(t), "/0"), "redis://"))
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, world.CAPEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startProcess(t, append(world.Env(), "SSL_CERT_FILE="+ca, "REDIS_URL=redis://"+gate.addr+"/0")...)
+	world.SetBot(p.base)
+	gate.close()
+
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	d, err := world.Say(ctx, "alice", incident, "/revoke-session mallory@contoso.com")
+	if err != nil || d.Status == http.StatusOK {
+		t.Errorf("command with the store down: %+v, %v; want no 200", d, err)
+	}
+	_, err = world.Await(ctx, func(s sandbox.State) bool {
+		for _, e := range s.Ephemerals {
+			if e.To == "alice" && strings.Contains(e.Plain, "Nothing was recorded") {
+				return true
+			}
+		}
+		return false
+	})
+	if err != nil {
+		t.Errorf("alice was not told: %v", err)
+	}
+	resp, err := http.Get(p.base + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("/readyz: %d, want 503", resp.StatusCode)
+	}
+	gate.open(t)
+	playMainJob(t, world)
+}
+
+// gate is a TCP way to a server that can be closed and opened.
+type gate struct {
+	addr, upstream string
+	mu             sync.Mutex
+	listener       net.Listener
+	conns          []net.Conn
+}
+
+func newGate(t *testing.T, upstream string) *gate {
+	t.Helper()
+	g := &gate{upstream: upstream, addr: "127.0.0.1:0"}
+	g.open(t)
+	t.Cleanup(g.close)
+	return g
+}
+
+func (g *gate) open(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp", g.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.mu.Lock()
+	g.listener, g.addr = l, l.Addr().String()
+	g.mu.Unlock()
+	go func() {
+		for {
+			down, err := l.Accept()
+			if err != nil {
+				return
+			}
+			up, err := net.Dial("tcp", g.upstream)
+			if err != nil {
+				_ = down.Close()
+				continue
+			}
+			g.mu.Lock()
+			g.conns = append(g.conns, down, up)
+			g.mu.Unlock()
+			go func() { _, _ = io.Copy(up, down) }()
+			go func() { _, _ = io.Copy(down, up) }()
+		}
+	}()
+}
+
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_ = g.listener.Close()
+	for _, c := range g.conns {
+		_ = c.Close()
+	}
+	g.conns = nil
+}
