@@ -117,11 +117,11 @@ func TestSandboxPageInABrowser(t *testing.T) {
 				t.Errorf("revoked %d times, want 1", n)
 			}
 			if dir := os.Getenv("SCREENSHOTS"); dir != "" {
-				shot, err := chromedp.Run(ctx, chromedp.FullScreenshot(90))
+				shot, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := os.WriteFile(filepath.Join(dir, "sandbox-"+name+".jpg"), shot, 0o600); err != nil {
+				if err := os.WriteFile(filepath.Join(dir, "sandbox-"+name+".png"), shot, 0o600); err != nil {
 					t.Error(err)
 				}
 			}

@@ -127,10 +127,10 @@ func planMessage(r request.Request) message {
 	}
 	rest := make([]string, len(r.Plan.DoesNotEnd))
 	for i, d := range r.Plan.DoesNotEnd {
-		rest[i] = "• " + esc(d)
+		rest[i] = esc(d)
 	}
 	callList := "*Calls that Confirm would make*\n" + strings.Join(calls, "\n")
-	restList := "*What it will not stop*\n" + strings.Join(rest, "\n")
+	restList := "*What it will not stop*\n" + bullets(rest)
 	return message{
 		text: esc(what) + "\n" + callList + "\n" + restList + "\nNothing was run.",
 		blocks: []slack.Block{
@@ -149,7 +149,7 @@ func placeholder(r request.Request) message {
 
 // resultMessage is the final text of the result's place. It never changes again.
 func resultMessage(r request.Request) message {
-	evidence := strings.Join(evidenceLines(r), "\n")
+	evidence := bullets(evidenceLines(r))
 	return message{
 		text: esc(resultSentence(r)) + "\n" + evidence,
 		blocks: []slack.Block{
@@ -159,6 +159,8 @@ func resultMessage(r request.Request) message {
 		},
 	}
 }
+
+func bullets(lines []string) string { return "• " + strings.Join(lines, "\n• ") }
 
 func header(text string) slack.Block {
 	return slack.NewHeaderBlock(label(clip(text, 150)))

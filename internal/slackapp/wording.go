@@ -197,7 +197,7 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.CommandTooOld:
 		return fmt.Sprintf("Your command of %s could not be worked on in time, because the bot was down. Nothing was done. If it is still needed, send it again.", clock(r.Received))
 	case request.ResultByMessage:
-		return esc(resultSentence(r)) + "\nThe channel of this request can't be posted to any more, so here is the result.\n" + strings.Join(evidenceLines(r), "\n")
+		return esc(resultSentence(r)) + "\nThe channel of this request can't be posted to any more, so here is the result.\n" + bullets(evidenceLines(r))
 	}
 	return "Nothing was done, for a reason this version can't word: " + code(string(a.Reason))
 }
