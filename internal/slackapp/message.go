@@ -51,10 +51,13 @@ func card(r request.Request) message {
 	case request.FaceRunning:
 		return closedCard(r, "Signing out: "+upn, fmt.Sprintf("Confirmed by %s. Signing %s out now.", mention(r.Approver), esc(upn)))
 	case request.FaceDone:
-		m := closedCard(r, title(r.Outcome.Result)+upn, fmt.Sprintf("Confirmed by %s.", mention(r.Approver)))
-		m.text = fmt.Sprintf("Asked by %s, confirmed by %s: %s", mention(r.Requester), mention(r.Approver), esc(resultSentence(r)))
-		m.blocks = append(m.blocks, plain(resultSentence(r)), note("Evidence and details are in the thread."))
-		return m
+		result := resultSentence(r)
+		return message{
+			text: fmt.Sprintf("Asked by %s, confirmed by %s: %s", mention(r.Requester), mention(r.Approver), esc(result)),
+			blocks: []slack.Block{
+				header(title(r.Outcome.Result) + upn), plain(result), facts(r), note("Evidence and details are in the thread."),
+			},
+		}
 	case request.FaceCanceled:
 		return closedCard(r, "Canceled: "+upn, fmt.Sprintf("Canceled by %s. Nothing was run for %s.", mention(r.Closer), esc(upn)))
 	case request.FaceExpired:
@@ -68,13 +71,7 @@ func card(r request.Request) message {
 
 // closedCard is a card without buttons.
 func closedCard(r request.Request, head, status string) message {
-	blocks := []slack.Block{header(head), markdown(status)}
-	if r.Approver.ObjectID != "" {
-		blocks = append(blocks, facts(r, field("Confirmed by", person(r.Approver))))
-	} else {
-		blocks = append(blocks, facts(r))
-	}
-	return message{text: status, blocks: blocks}
+	return message{text: status, blocks: []slack.Block{header(head), markdown(status), facts(r)}}
 }
 
 // signInName is the target's, as it stands in sentences. Entra's have at most 113
@@ -90,6 +87,9 @@ func facts(r request.Request, more ...*slack.TextBlockObject) slack.Block {
 		field("Object id", code(r.Target.ObjectID)),
 		field("Account type", accountType(r.Target)),
 	}, more...)
+	if r.Confirmed() {
+		fields = append(fields, field("Confirmed by", person(r.Approver)))
+	}
 	return slack.NewSectionBlock(nil, fields, nil)
 }
 
