@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -20,27 +19,24 @@ import (
 	"github.com/revoke-session/revoke-session/internal/store/redistest"
 )
 
-// buildBot compiles the program once for all tests that run it as a process.
-var buildBot = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "revoke-session-test-")
-	if err != nil {
-		return "", err
+// TestMain lets the test binary be the program, for tests that run it as a
+// process: with the race detector, as everything else.
+func TestMain(m *testing.M) {
+	if os.Getenv("RUN_AS_BOT") != "" {
+		main()
 	}
-	bin := filepath.Join(dir, "bot")
-	out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return bin, nil
-})
+	os.Exit(m.Run())
+}
 
-func botBinary(t *testing.T) string {
+func botCommand(t *testing.T, env []string, args ...string) *exec.Cmd {
 	t.Helper()
-	bin, err := buildBot()
+	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return bin
+	cmd := exec.Command(self, args...)
+	cmd.Env = append([]string{"RUN_AS_BOT=1"}, env...)
+	return cmd
 }
 
 // process is a running `bot serve`.
@@ -58,8 +54,8 @@ func startProcess(t *testing.T, env ...string) *process {
 	}
 	addr := l.Addr().String()
 	_ = l.Close()
-	p := &process{cmd: exec.Command(botBinary(t), "serve"), base: "http://" + addr, out: &syncBuffer{}}
-	p.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LISTEN_ADDR=" + addr, "LOG_LEVEL=debug"}, env...)
+	env = append([]string{"LISTEN_ADDR=" + addr, "LOG_LEVEL=debug"}, env...)
+	p := &process{cmd: botCommand(t, env, "serve"), base: "http://" + addr, out: &syncBuffer{}}
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -186,8 +182,7 @@ func checkNoSecrets(t *testing.T, log string, env []string) {
 }
 
 func TestServeNamesEveryMissingSettingAndExits2(t *testing.T) {
-	cmd := exec.Command(botBinary(t), "serve")
-	cmd.Env = []string{"REQUEST_TTL=never"}
+	cmd := botCommand(t, []string{"REQUEST_TTL=never"}, "serve")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	err := cmd.Run()
