@@ -46,7 +46,7 @@ func converse(t *testing.T, redisURL string) {
 			st := newStory(env.WorkDir)
 			if redisURL != "" {
 				mu.Lock()
-				st.redisURL = strings.TrimSuffix(redisURL, "/0") + "/" + strconv.Itoa(db%16)
+				st.redisURL = strings.TrimSuffix(redisURL, "/0") + "/" + strconv.Itoa(db)
 				db++
 				mu.Unlock()
 			}

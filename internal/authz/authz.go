@@ -7,7 +7,6 @@ package authz
 import (
 	"context"
 	"errors"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -67,7 +66,7 @@ func (d *Directory) Again(ctx context.Context, c request.Caller) request.Caller 
 	ctx, cancel := context.WithTimeout(ctx, lookupWithin)
 	defer cancel()
 	again := request.Caller{Slack: c.Slack, ObjectID: c.ObjectID, UPN: c.UPN, Name: c.Name}
-	u, _, err := d.user(ctx, c.ObjectID, callerFields)
+	u, err := d.user(ctx, c.ObjectID, callerFields)
 	if isNotFound(err) {
 		again.Standing = request.EntraMissing
 		return again
@@ -106,17 +105,12 @@ func unverified(c request.Caller, err error) request.Caller {
 func (d *Directory) Target(ctx context.Context, name string) request.Target {
 	ctx, cancel := context.WithTimeout(ctx, lookupWithin)
 	defer cancel()
-	u, meta, err := d.user(ctx, name, targetFields)
+	u, err := d.user(ctx, name, targetFields)
 	if isNotFound(err) {
 		return request.Target{UPN: name, Account: request.AccountMissing, Fault: fault(err)}
 	}
 	if err != nil {
 		return request.Target{UPN: name, Account: request.AccountUnknown, Fault: fault(err)}
-	}
-	if u.ID == "" || u.UserPrincipalName == "" { // an answer without what was asked for proves nothing
-		return request.Target{UPN: name, Account: request.AccountUnknown, Fault: request.Fault{
-			System: request.Graph, Status: http.StatusOK, Code: "incomplete answer", RequestID: meta.RequestID,
-		}}
 	}
 	t := request.Target{
 		ObjectID: u.ID, UPN: u.UserPrincipalName, Name: u.DisplayName, Account: request.AccountMember,
@@ -137,7 +131,7 @@ func (d *Directory) byEmail(ctx context.Context, email string) ([]user, error) {
 	var byMail []user
 	var upnErr, mailErr error
 	var wg sync.WaitGroup
-	wg.Go(func() { byUPN, _, upnErr = d.user(ctx, email, callerFields) })
+	wg.Go(func() { byUPN, upnErr = d.user(ctx, email, callerFields) })
 	wg.Go(func() { byMail, mailErr = d.usersByMail(ctx, email) })
 	wg.Wait()
 	if isNotFound(upnErr) {
@@ -168,5 +162,5 @@ func fault(err error) request.Fault {
 
 func isNotFound(err error) bool {
 	e, ok := errors.AsType[*entra.Error](err)
-	return ok && e.System == entra.SystemGraph && e.Status == http.StatusNotFound
+	return ok && e.NotFound()
 }

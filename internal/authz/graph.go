@@ -41,13 +41,24 @@ func (u user) external() bool {
 }
 
 // user reads one user by object id or sign-in name.
-func (d *Directory) user(ctx context.Context, key, fields string) (user, entra.Meta, error) {
+func (d *Directory) user(ctx context.Context, key, fields string) (user, error) {
 	var u user
 	meta, err := d.graph.Do(ctx, "read user", http.MethodGet, userPath(key)+"?$select="+fields, nil, &u)
 	if err != nil {
-		return user{}, meta, fmt.Errorf("reading user: %w", err)
+		return user{}, fmt.Errorf("reading user: %w", err)
 	}
-	return u, meta, nil
+	if u.ID == "" || u.UserPrincipalName == "" {
+		return user{}, incomplete("read user", meta)
+	}
+	return u, nil
+}
+
+// incomplete is the error of an answer that lacks what was asked for: it proves
+// nothing, whatever its status.
+func incomplete(op string, meta entra.Meta) error {
+	return &entra.Error{
+		System: entra.SystemGraph, Op: op, Status: http.StatusOK, Code: "incomplete answer", RequestID: meta.RequestID,
+	}
 }
 
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9._@-]+$`)
@@ -68,10 +79,17 @@ func (d *Directory) usersByMail(ctx context.Context, email string) ([]user, erro
 	filter := "mail eq '" + strings.ReplaceAll(email, "'", "''") + "'"
 	var page struct {
 		Value []user `json:"value"`
+		Next  string `json:"@odata.nextLink"`
 	}
 	path := "/v1.0/users?$filter=" + url.QueryEscape(filter) + "&$select=" + callerFields
-	if _, err := d.graph.Do(ctx, "find user by mail", http.MethodGet, path, nil, &page); err != nil {
+	const op = "find user by mail"
+	meta, err := d.graph.Do(ctx, op, http.MethodGet, path, nil, &page)
+	if err != nil {
 		return nil, fmt.Errorf("finding user by mail: %w", err)
+	}
+	noID := slices.ContainsFunc(page.Value, func(u user) bool { return u.ID == "" })
+	if page.Value == nil || noID || page.Next != "" {
+		return nil, incomplete(op, meta)
 	}
 	return page.Value, nil
 }
@@ -88,6 +106,9 @@ func (d *Directory) holds(ctx context.Context, id, role string) (bool, entra.Met
 	meta, err := d.graph.Do(ctx, "check role", http.MethodPost, userPath(id)+"/checkMemberObjects", in, &out)
 	if err != nil {
 		return false, meta, fmt.Errorf("checking role: %w", err)
+	}
+	if out.Value == nil {
+		return false, meta, incomplete("check role", meta)
 	}
 	return slices.Contains(out.Value, role), meta, nil
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -21,16 +20,17 @@ const maxBody = 1 << 20
 
 // API calls one Microsoft service. Safe for concurrent use.
 type API struct {
-	base   string
-	client *http.Client
-	log    *slog.Logger
+	base       string
+	credential *Credential
+	client     *http.Client
+	log        *slog.Logger
 }
 
 // NewAPI returns the API of the service at base (no trailing path), signed in
 // with credential, with the given retries.
 func NewAPI(base string, credential *Credential, transport http.RoundTripper, retry Retry, log *slog.Logger) *API {
 	base = strings.TrimSuffix(base, "/")
-	return &API{base: base, client: retrying(bearer{credential, base, transport}, retry), log: log}
+	return &API{base: base, credential: credential, client: retrying(transport, retry), log: log}
 }
 
 // URL is the address of a path, as What-If shows it.
@@ -52,6 +52,11 @@ func (a *API) Do(ctx context.Context, op, method, path string, in, out any) (Met
 	start := time.Now()
 	clientID := uuid.NewString()
 	meta, status, err := a.do(ctx, op, method, path, clientID, in, out)
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		if renewed := a.credential.forget(); renewed && status == http.StatusUnauthorized {
+			meta, status, err = a.do(ctx, op, method, path, clientID, in, out)
+		}
+	}
 	attrs := []any{
 		"op", op, "status", status, "request_id", meta.RequestID, "client_request_id", clientID,
 		"took", time.Since(start).Round(time.Millisecond),
@@ -84,9 +89,15 @@ func (a *API) do(ctx context.Context, op, method, path, clientID string, in, out
 		r.Header.Set("Content-Type", "application/json")
 	}
 	r.Header.Set("client-request-id", clientID)
+	token, err := a.credential.Token(ctx, a.base)
+	if err != nil {
+		return Meta{}, 0, err
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
 	resp, err := a.client.Do(r)
 	if err != nil {
-		return Meta{}, 0, transportError(fail, err)
+		fail.Err = cause(err)
+		return Meta{}, 0, fail
 	}
 	defer resp.Body.Close()
 	meta := Meta{RequestID: resp.Header.Get("request-id")}
@@ -108,18 +119,6 @@ func (a *API) do(ctx context.Context, op, method, path, clientID string, in, out
 		}
 	}
 	return meta, resp.StatusCode, nil
-}
-
-// transportError drops the URL, which names people, from net/http's error.
-func transportError(fail *Error, err error) error {
-	if token, ok := errors.AsType[*Error](err); ok {
-		return token
-	}
-	fail.Err = err
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		fail.Err = u.Err
-	}
-	return fail
 }
 
 // errorCode reads error.code; Microsoft asks to branch on nothing else.

@@ -7,12 +7,17 @@ package entra
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
+	"time"
 
 	msalerrors "github.com/AzureAD/microsoft-authentication-library-for-go/apps/errors"
 
@@ -60,11 +65,25 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// NotFound reports whether Graph itself says that the thing does not exist; a
+// proxy's 404 says nothing about it.
+func (e *Error) NotFound() bool {
+	return e.System == SystemGraph && e.Status == http.StatusNotFound && strings.HasSuffix(e.Code, "ResourceNotFound")
+}
+
 // Credential is an app's way to sign in. Tokens are cached and reused until
 // shortly before they end. Safe for concurrent use.
 type Credential struct {
+	build func() (confidential.Client, error)
+
+	mu     sync.Mutex
 	client confidential.Client
+	born   time.Time
 }
+
+// forgetAfter is how old a token must be before a refusal makes us fetch another:
+// a refused app would otherwise ask for one at every call.
+const forgetAfter = time.Minute
 
 // NewSecretCredential returns the credential of an app with a client secret.
 // authority is the login host, such as PublicAuthority; transport is used as it
@@ -74,19 +93,44 @@ func NewSecretCredential(authority, tenant, clientID, secret string, transport h
 	if err != nil {
 		return nil, fmt.Errorf("client secret: %w", err)
 	}
-	client, err := confidential.New(strings.TrimSuffix(authority, "/")+"/"+url.PathEscape(tenant), clientID, cred,
-		confidential.WithHTTPClient(retrying(transport, Reads)),
-		confidential.WithInstanceDiscovery(strings.TrimSuffix(authority, "/") == PublicAuthority))
-	if err != nil {
+	authority = strings.TrimSuffix(authority, "/")
+	c := &Credential{build: func() (confidential.Client, error) {
+		return confidential.New(authority+"/"+url.PathEscape(tenant), clientID, cred,
+			confidential.WithHTTPClient(retrying(transport, Reads)),
+			confidential.WithInstanceDiscovery(authority == PublicAuthority))
+	}}
+	if c.client, err = c.build(); err != nil {
 		return nil, fmt.Errorf("app credential: %w", err)
 	}
-	return &Credential{client: client}, nil
+	c.born = time.Now()
+	return c, nil
+}
+
+// forget drops cached tokens after Microsoft has refused one, unless they are
+// quite new, and reports whether it did. A token keeps the permissions that the
+// app had when it was issued, so without this a permission granted after a
+// refusal would stay unnoticed for an hour.
+func (c *Credential) forget() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.born) < forgetAfter {
+		return false
+	}
+	client, err := c.build()
+	if err != nil {
+		return false
+	}
+	c.client, c.born = client, time.Now()
+	return true
 }
 
 // Token returns a bearer token for the resource at base, such as
 // https://graph.microsoft.com. Its error is an *Error of SystemEntra.
 func (c *Credential) Token(ctx context.Context, base string) (string, error) {
-	got, err := c.client.AcquireTokenByCredential(ctx, []string{strings.TrimSuffix(base, "/") + "/.default"})
+	c.mu.Lock()
+	client := c.client
+	c.mu.Unlock()
+	got, err := client.AcquireTokenByCredential(ctx, []string{strings.TrimSuffix(base, "/") + "/.default"})
 	if err != nil {
 		return "", tokenError(err)
 	}
@@ -105,45 +149,29 @@ func tokenError(err error) error {
 		e.Code = aadsts.FindString(call.Error())
 		return e
 	}
-	if cause, ok := errors.AsType[*url.Error](err); ok {
-		e.Err = cause.Err // without the URL
-		return e
-	}
-	if ctxErr := contextError(err); ctxErr != nil {
-		e.Err = ctxErr
-		return e
-	}
-	e.Err = errors.New("no token")
+	e.Err = cause(err)
 	return e
 }
 
-func contextError(err error) error {
-	for _, target := range []error{context.DeadlineExceeded, context.Canceled} {
-		if errors.Is(err, target) {
-			return target
+// cause keeps of an error without an answer what names neither an address nor
+// anything that was sent.
+func cause(err error) error {
+	for _, known := range []error{context.DeadlineExceeded, context.Canceled, io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, known) {
+			return known
 		}
 	}
-	return nil
-}
-
-// bearer adds the token to each call.
-type bearer struct {
-	credential *Credential
-	base       string
-	next       http.RoundTripper
-}
-
-func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
-	token, err := b.credential.Token(r.Context(), b.base)
-	if err != nil {
-		return nil, err
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op
 	}
-	r = r.Clone(r.Context())
-	r.Header.Set("Authorization", "Bearer "+token)
-	return b.next.RoundTrip(r)
+	if cert, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return cert
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return context.DeadlineExceeded
+	}
+	return errors.New("no usable answer")
 }
-
-func (b bearer) CloseIdleConnections() { closeIdle(b.next) }
 
 func closeIdle(t http.RoundTripper) {
 	if c, ok := t.(interface{ CloseIdleConnections() }); ok {

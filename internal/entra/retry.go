@@ -2,7 +2,6 @@ package entra
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -69,8 +68,7 @@ func (p Retry) again(ctx context.Context, resp *http.Response, err error) bool {
 		return false
 	}
 	if err != nil {
-		_, token := errors.AsType[*Error](err) // token calls have had their own retries
-		return p == Reads && !token
+		return p == Reads
 	}
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests:
@@ -82,7 +80,7 @@ func (p Retry) again(ctx context.Context, resp *http.Response, err error) bool {
 		return false
 	}
 	deadline, ok := ctx.Deadline()
-	return !ok || time.Until(deadline) > retryAfter(resp)
+	return !ok || time.Until(deadline) > max(retryAfter(resp), waitMax)
 }
 
 // wait is Retry-After, capped, or else exponential with jitter.

@@ -65,7 +65,6 @@ type Directory interface {
 
 // Attempt tells a revoker what went before.
 type Attempt struct {
-	ID      string    // for the call's client-request-id
 	Before  time.Time // ValidFrom before the first attempt
 	Resumed bool      // an earlier attempt may have had its effect: look first
 	MaySend bool      // false: look only

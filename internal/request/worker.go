@@ -262,7 +262,7 @@ func (s *Service) execute(ctx context.Context, r Request) (Request, error) {
 	revokeCtx, cancel := context.WithTimeout(ctx, RevokeWithin)
 	defer cancel()
 	outcome := s.revoker.Revoke(revokeCtx, next.Plan, Attempt{
-		ID: string(next.ID), Before: next.Target.ValidFrom, Resumed: resumed, MaySend: next.MaySend,
+		Before: next.Target.ValidFrom, Resumed: resumed, MaySend: next.MaySend,
 	})
 	next, err = s.apply(ctx, next, Executed{outcome})
 	wg.Wait()

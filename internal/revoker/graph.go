@@ -67,31 +67,35 @@ func (g *Graph) Revoke(ctx context.Context, p request.Plan, a request.Attempt) r
 			return o
 		}
 	}
-	for o.Sends < maxSends {
-		if o.Sends > 0 && !pause(ctx, sendPause) {
+	doubt := a.Resumed // something may have happened that no answer told of
+	for try := range maxSends {
+		if ctx.Err() != nil || try > 0 && !pause(ctx, sendPause) {
 			break
 		}
 		var out struct {
 			Value *bool `json:"value"`
 		}
-		o.Sends++
 		meta, err := g.effects.Do(ctx, "revoke sign-in sessions", http.MethodPost, revokePath(id), nil, &out)
 		o = evidence(o, meta)
 		var v verdict
 		v, o.Trouble, o.Fault = classify(err)
-		switch {
-		case v == took && out.Value != nil && !*out.Value:
-			o.Trouble = request.Declined
-			return o
-		case v == took:
+		if o.Fault.System != request.Entra { // without a token nothing was sent
+			o.Sends++
+		}
+		if v == took && (out.Value == nil || *out.Value) {
 			o.Result = request.SignedOutWithinHour
 			return g.readBack(ctx, id, a.Before, o, readBacks)
-		case v == refused && o.Trouble == request.TargetGone:
-			o.Result = request.NotFound
-			return o
-		case v == refused:
-			return o
 		}
+		if v == took {
+			v, o.Trouble = refused, request.Declined
+		}
+		if v == refused {
+			if !doubt {
+				return refusal(o)
+			}
+			break
+		}
+		doubt = true
 		if o = g.readBack(ctx, id, a.Before, o, 1); o.ReadBack {
 			return lost(o)
 		}
@@ -101,6 +105,17 @@ func (g *Graph) Revoke(ctx context.Context, p request.Plan, a request.Attempt) r
 	defer cancel()
 	if o = g.readBack(last, id, a.Before, o, 1); o.ReadBack {
 		return lost(o)
+	}
+	return refusal(o)
+}
+
+// refusal is the outcome where nothing speaks for an effect.
+func refusal(o request.Outcome) request.Outcome {
+	if o.Trouble == request.TargetGone {
+		o.Result = request.NotFound
+	}
+	if o.Trouble == request.NoTrouble { // the time was over before anything was sent
+		o.Trouble = request.Unreachable
 	}
 	return o
 }
@@ -129,7 +144,7 @@ func (g *Graph) readBack(ctx context.Context, id string, before time.Time, o req
 		}
 		o = evidence(o, meta)
 		o.ValidFrom = u.ValidFrom
-		if u.ValidFrom.After(before) {
+		if !before.IsZero() && u.ValidFrom.After(before) {
 			o.ReadBack = true
 			return o
 		}

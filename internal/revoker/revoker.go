@@ -36,16 +36,16 @@ func classify(err error) (verdict, request.Trouble, request.Fault) {
 	}
 	f := request.Fault{System: request.System(e.System), Status: e.Status, Code: e.Code, RequestID: e.RequestID}
 	switch {
+	case e.Status == http.StatusTooManyRequests:
+		return refused, request.Throttled, f
 	case e.System == entra.SystemEntra && e.Status >= 400 && e.Status < 500, e.Status == http.StatusUnauthorized:
 		return refused, request.CredentialRejected, f
 	case e.System == entra.SystemEntra:
 		return refused, request.Unreachable, f // without a token nothing was sent
 	case e.Status == http.StatusForbidden:
 		return refused, request.Forbidden, f
-	case e.Status == http.StatusNotFound:
+	case e.NotFound():
 		return refused, request.TargetGone, f
-	case e.Status == http.StatusTooManyRequests:
-		return refused, request.Throttled, f
 	case e.Status >= 300 && e.Status < 500 && e.Status != http.StatusRequestTimeout:
 		return refused, request.Declined, f
 	}

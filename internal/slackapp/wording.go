@@ -56,7 +56,7 @@ func evidenceLines(r request.Request) []string {
 	case o.ReadBack:
 		lines = append(lines, fmt.Sprintf("Read back from Microsoft: sessions count only from %s (%s).", code(stamp(o.ValidFrom)), code("signInSessionsValidFromDateTime")))
 	case o.Result == request.SignedOutWithinHour && !o.ValidFrom.IsZero():
-		lines = append(lines, fmt.Sprintf("Microsoft accepted the call. Read back, %s is still %s; its directory copies can lag by minutes.", code("signInSessionsValidFromDateTime"), code(stamp(o.ValidFrom))))
+		lines = append(lines, fmt.Sprintf("Microsoft accepted the call. Read back, %s is %s; directory copies can lag by minutes.", code("signInSessionsValidFromDateTime"), code(stamp(o.ValidFrom))))
 	case o.Result == request.SignedOutWithinHour:
 		lines = append(lines, "Microsoft accepted the call. It could not be read back.")
 	}

@@ -93,8 +93,8 @@ type view struct {
 
 func (s *Redis) view(ctx context.Context, id request.ID) (view, error) {
 	raw, err := s.read.Run(ctx, s.client, []string{keyRow + string(id), keyChain}).StringSlice()
-	if err != nil {
-		return view{}, redisError("reading request", err)
+	if err != nil { // whatever failed, reading has written nothing
+		return view{}, fmt.Errorf("reading request: %w: %w", request.ErrUnavailable, err)
 	}
 	v := view{exists: raw[0] != "", now: micros(raw[5], raw[6])}
 	if v.head.Count, err = strconv.ParseUint(raw[7], 10, 64); err != nil {

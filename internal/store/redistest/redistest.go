@@ -13,7 +13,8 @@ import (
 )
 
 // Start runs a redis-server with append-only persistence in a directory of the
-// test, on a free loopback port, until the test ends. It returns its URL. Where
+// test, on a free loopback port, until the test ends. It returns
+// the URL of the first of its 64 databases. Where
 // there is no redis-server the test is skipped, or fails if CI is set.
 func Start(t *testing.T) string {
 	t.Helper()
@@ -26,7 +27,7 @@ func Start(t *testing.T) string {
 	}
 	port := freePort(t)
 	cmd := exec.Command(bin, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", t.TempDir(), //nolint:noctx,gosec // ends with the test
-		"--save", "", "--appendonly", "yes", "--maxmemory-policy", "noeviction")
+		"--save", "", "--databases", "64", "--appendonly", "yes", "--maxmemory-policy", "noeviction")
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting redis-server: %v", err)
 	}
