@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -448,27 +447,12 @@ func replayVerb(ts *testscript.TestScript, neg bool, _ []string) {
 	s.checkDelivery(ts, neg, d, err)
 }
 
-// readyVerb asks until the answer is the expected one: an answer about the token
-// may be two seconds old.
 func readyVerb(ts *testscript.TestScript, neg bool, _ []string) {
-	s := storyOf(ts)
 	want := http.StatusOK
 	if neg {
 		want = http.StatusServiceUnavailable
 	}
-	deadline := time.Now().Add(patience)
-	for {
-		resp, err := http.Get(s.base + "/readyz")
-		ts.Check(err)
-		body, err := io.ReadAll(resp.Body)
-		ts.Check(errors.Join(err, resp.Body.Close()))
-		if resp.StatusCode == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			ts.Fatalf("/readyz: %d %s", resp.StatusCode, body)
-		}
-	}
+	ts.Check(awaitReadiness(storyOf(ts).base, want))
 }
 
 // recordVerb stops the bot, verifies the audit chain of its store, and looks for

@@ -26,6 +26,7 @@ import (
 const (
 	stopWithin  = 5 * time.Second // for HTTP requests under way; a step of the worker has its own limit
 	probeWithin = 3 * time.Second
+	probeAgain  = 250 * time.Millisecond // how old an answer of /readyz may be
 )
 
 type serveCommand struct {
@@ -60,6 +61,16 @@ type bot struct {
 	service *request.Service
 	handler http.Handler
 	store   io.Closer
+	probe   probe
+}
+
+// probe keeps the last answer of /readyz for a moment, since anybody can ask and
+// the question costs a durable write and a call to Slack.
+type probe struct {
+	mu     sync.Mutex
+	at     time.Time
+	checks map[string]string
+	status int
 }
 
 // newBot wires the rooms together. It opens the store and does no other I/O.
@@ -133,11 +144,11 @@ func (b *bot) serve(ctx context.Context, l net.Listener) error {
 		WriteTimeout: 15 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelWarn),
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
 	var work sync.WaitGroup
-	work.Go(func() { b.service.Run(ctx) })
-	work.Go(func() { b.meetSlack(ctx) })
+	work.Go(func() { b.service.Run(working) })
+	work.Go(func() { b.meetSlack(working) })
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	b.log.Info("listening", "addr", l.Addr().String())
@@ -148,8 +159,8 @@ func (b *bot) serve(ctx context.Context, l net.Listener) error {
 	case err := <-failed:
 		errs = append(errs, fmt.Errorf("serving HTTP: %w", err))
 	}
-	// New deliveries are refused first, so that whatever was accepted is in the
-	// store before the worker stops.
+	// New deliveries are refused first, so that the worker stops only after the last
+	// accepted one is in the store.
 	stopping, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer done()
 	if err := server.Shutdown(stopping); err != nil {
@@ -158,7 +169,7 @@ func (b *bot) serve(ctx context.Context, l net.Listener) error {
 		b.log.Warn("closing connections that did not end by themselves", "error", err)
 		errs = append(errs, server.Close())
 	}
-	cancel()
+	stopWork()
 	work.Wait()
 	return errors.Join(append(errs, b.close())...)
 }
@@ -194,22 +205,32 @@ func (b *bot) meetSlack(ctx context.Context) {
 
 // ready tells whether a command could be recorded and answered now.
 func (b *bot) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), probeWithin)
+	b.probe.mu.Lock()
+	if time.Since(b.probe.at) > probeAgain {
+		b.probe.status, b.probe.checks = b.check(context.WithoutCancel(r.Context()))
+		b.probe.at = time.Now()
+	}
+	status, checks := b.probe.status, b.probe.checks
+	b.probe.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(checks)
+}
+
+func (b *bot) check(ctx context.Context) (int, map[string]string) {
+	ctx, cancel := context.WithTimeout(ctx, probeWithin)
 	defer cancel()
-	status := http.StatusOK
-	checks := map[string]string{"store": "ok", "slack": "ok"}
 	var storeErr, slackErr error
 	var wg sync.WaitGroup
 	wg.Go(func() { storeErr = b.service.Check(ctx) })
 	wg.Go(func() { _, slackErr = b.slack.Check(ctx) })
 	wg.Wait()
+	status, checks := http.StatusOK, map[string]string{"store": "ok", "slack": "ok"}
 	for name, err := range map[string]error{"store": storeErr, "slack": slackErr} {
 		if err != nil { // the reason goes to the log: this page is for anybody who can reach it
 			status, checks[name] = http.StatusServiceUnavailable, "not usable"
 			b.log.Warn("not ready", "check", name, "error", err)
 		}
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(checks)
+	return status, checks
 }

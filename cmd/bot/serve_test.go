@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -64,17 +65,27 @@ func startProcess(t *testing.T, env ...string) *process {
 		_ = p.cmd.Process.Kill()
 		_ = p.cmd.Wait()
 	})
-	deadline := time.Now().Add(20 * time.Second)
+	if err := awaitReadiness(p.base, http.StatusOK); err != nil {
+		t.Fatalf("%v\n%s", err, p.out)
+	}
+	return p
+}
+
+// awaitReadiness asks /readyz until it answers with a status: its answers may be
+// a moment old.
+func awaitReadiness(base string, want int) error {
+	deadline := time.Now().Add(patience)
 	for {
-		resp, err := http.Get(p.base + "/readyz")
+		resp, err := http.Get(base + "/readyz")
 		if err == nil {
 			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return p
+			if resp.StatusCode == want {
+				return nil
 			}
+			err = fmt.Errorf("it answers %s", resp.Status)
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not ready:\n%s", p.out)
+			return fmt.Errorf("/readyz never answered %d: %w", want, err)
 		}
 	}
 }
@@ -240,13 +251,8 @@ func TestStoreDown(t *testing.T) {
 	if err != nil {
 		t.Errorf("alice was not told: %v", err)
 	}
-	resp, err := http.Get(p.base + "/readyz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("/readyz: %d, want 503", resp.StatusCode)
+	if err := awaitReadiness(p.base, http.StatusServiceUnavailable); err != nil {
+		t.Error(err)
 	}
 	gate.open(t)
 	playMainJob(t, world)

@@ -114,7 +114,7 @@ func (d *Directory) Target(ctx context.Context, name string) request.Target {
 	}
 	t := request.Target{
 		ObjectID: u.ID, UPN: u.UserPrincipalName, Name: u.DisplayName, Account: request.AccountMember,
-		Enabled: u.AccountEnabled, ValidFrom: u.SignInSessionsValidFrom,
+		Enabled: u.AccountEnabled, ValidFrom: u.SignInSessionsValidFrom, AsOf: u.readAt,
 	}
 	switch {
 	case strings.EqualFold(u.UserType, "Guest"):

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/revoke-session/revoke-session/internal/entra"
 	"github.com/revoke-session/revoke-session/internal/request"
@@ -92,11 +93,15 @@ func vouches(email string) Vouch {
 	}
 }
 
+// graphClock is the time of every answer.
+var graphClock = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
+
 func (g *graph) serve(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/"+tenant+"/") {
 		g.serveEntra(w, r)
 		return
 	}
+	w.Header().Set("Date", graphClock.Format(http.TimeFormat))
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		g.t.Error(err)

@@ -28,6 +28,8 @@ type user struct {
 	CreationType            string    `json:"creationType"`
 	AccountEnabled          bool      `json:"accountEnabled"`
 	SignInSessionsValidFrom time.Time `json:"signInSessionsValidFromDateTime"`
+
+	readAt time.Time // the directory's clock
 }
 
 const (
@@ -50,6 +52,7 @@ func (d *Directory) user(ctx context.Context, key, fields string) (user, error) 
 	if u.ID == "" || u.UserPrincipalName == "" {
 		return user{}, incomplete("read user", meta)
 	}
+	u.readAt = meta.Date
 	return u, nil
 }
 

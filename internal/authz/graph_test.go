@@ -56,6 +56,9 @@ func TestTarget(t *testing.T) {
 			if test.instead != nil {
 				g.instead["user"] = test.instead
 			}
+			if test.want.ObjectID != "" {
+				test.want.AsOf = graphClock
+			}
 			if diff := cmp.Diff(test.want, g.directory(nil).Target(t.Context(), name)); diff != "" {
 				t.Errorf("Target (-want +got):\n%s", diff)
 			}

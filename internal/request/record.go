@@ -22,12 +22,14 @@ type Record struct {
 	State     State     `json:"state"` // after the step
 	Actor     Actor     `json:"actor,omitzero"`
 	Requester string    `json:"requester,omitempty"` // object ids
-	Approver  string    `json:"approver,omitempty"`
-	Target    string    `json:"target,omitempty"`
-	TargetUPN string    `json:"target_upn,omitempty"`
-	Channel   string    `json:"channel,omitempty"`
-	Message   string    `json:"message,omitempty"`
-	Outcome   *Outcome  `json:"outcome,omitempty"`
+	// RequesterEvidence is the request id of the last answer about their role.
+	RequesterEvidence string   `json:"requester_evidence,omitempty"`
+	Approver          string   `json:"approver,omitempty"`
+	Target            string   `json:"target,omitempty"`
+	TargetUPN         string   `json:"target_upn,omitempty"`
+	Channel           string   `json:"channel,omitempty"`
+	Message           string   `json:"message,omitempty"`
+	Outcome           *Outcome `json:"outcome,omitempty"`
 }
 
 // Head is the end of the audit chain: how many lines there are and the hash of
@@ -50,7 +52,7 @@ func (c Caller) actor() Actor {
 func (r Request) record(event string, actor Caller, now time.Time) Record {
 	return Record{
 		Time: now.UTC(), Request: r.ID, Event: event, State: r.State, Actor: actor.actor(),
-		Requester: r.Requester.ObjectID, Approver: r.Approver.ObjectID,
+		Requester: r.Requester.ObjectID, RequesterEvidence: r.Requester.Evidence, Approver: r.Approver.ObjectID,
 		Target: r.Target.ObjectID, TargetUPN: r.Target.UPN,
 		Channel: r.Origin.Channel, Message: r.Card.TS,
 	}
@@ -58,6 +60,11 @@ func (r Request) record(event string, actor Caller, now time.Time) Record {
 
 func (rec Record) allowed() Record {
 	rec.Decision = "allowed"
+	return rec
+}
+
+func (rec Record) about(why Reason) Record {
+	rec.Reason = why
 	return rec
 }
 

@@ -125,7 +125,22 @@ type Target struct {
 	Account   Account   `json:"account,omitempty"`
 	Enabled   bool      `json:"enabled,omitempty"`
 	ValidFrom time.Time `json:"valid_from,omitzero"` // signInSessionsValidFromDateTime when looked up
+	AsOf      time.Time `json:"as_of,omitzero"`      // the directory's own time of the look-up
 	Fault     Fault     `json:"fault,omitzero"`
+}
+
+// clockGrain is how coarsely Microsoft tells the time: headers and the time from
+// which sessions count are whole seconds.
+const clockGrain = 2 * time.Second
+
+// mark is the time after which a change of ValidFrom is due to us: not only later
+// than the value that was read, which may have come from a directory copy that
+// lagged behind somebody else's change, but than the reading itself.
+func (t Target) mark() time.Time {
+	if seen := t.AsOf.Add(-clockGrain); !t.AsOf.IsZero() && seen.After(t.ValidFrom) {
+		return seen
+	}
+	return t.ValidFrom
 }
 
 // Place is what Slack says about a channel.
@@ -282,6 +297,9 @@ const (
 type Card struct {
 	TS   string `json:"ts,omitempty"`
 	Face Face   `json:"face,omitempty"`
+	// Fence is that of the claim in which the card became wanted: a later claim
+	// has to look whether an earlier one posted it.
+	Fence string `json:"fence,omitempty"`
 }
 
 // Thread is what stands under the card.
@@ -321,7 +339,8 @@ type Request struct {
 	ApprovedAt time.Time `json:"approved_at,omitzero"`
 	CheckedAt  time.Time `json:"checked_at,omitzero"` // when both roles and the target were last read
 	Attempts   int       `json:"attempts,omitempty"`  // how often Executing was entered
-	MaySend    bool      `json:"may_send,omitempty"`  // the current attempt may ask for the effect, not only look
+	Hold       Trouble   `json:"hold,omitempty"`      // why the current attempt may only look for an effect
+	HoldFault  Fault     `json:"hold_fault,omitzero"`
 	Outcome    Outcome   `json:"outcome,omitzero"`
 
 	Card     Card      `json:"card,omitzero"`
@@ -398,6 +417,11 @@ func (r Request) Unshown() bool {
 		r.Thread.PlanWanted && r.Thread.PlanTS == "" ||
 		r.Confirmed() && r.Thread.ResultTS == "" ||
 		r.HasOutcome() && !r.Thread.ResultDone
+}
+
+// CardMayExist reports whether a card may have been posted without our knowing.
+func (r Request) CardMayExist() bool {
+	return r.Card.TS == "" && (r.Failures > 0 || r.Card.Fence != r.Lease.Fence)
 }
 
 // SettlePassDue reports whether a shown result should be looked at again now.

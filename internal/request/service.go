@@ -24,7 +24,7 @@ var (
 type UpdateFunc func(r Request, now time.Time) (Request, []Record, error)
 
 // Store keeps requests, their due index and the audit record. Implementations
-// are safe for concurrent use, and share one contract suite (store/storetest).
+// are safe for concurrent use, and pass one contract suite (store/contract_test.go).
 //
 //   - A write MUST be durable before the method returns, as far as the store can
 //     promise that at all.
@@ -65,9 +65,12 @@ type Directory interface {
 
 // Attempt tells a revoker what went before.
 type Attempt struct {
-	Before  time.Time // ValidFrom before the first attempt
-	Resumed bool      // an earlier attempt may have had its effect: look first
-	MaySend bool      // false: look only
+	// Before is the directory's time before the first attempt: sessions that count
+	// only from later than that are proof of an effect.
+	Before  time.Time
+	Resumed bool    // an earlier attempt may have had its effect: look first
+	Hold    Trouble // not NoTrouble: only look, this is why
+	Fault   Fault   // behind Hold
 }
 
 // Revoker ends sessions.
@@ -121,7 +124,7 @@ func (s *Service) Ask(ctx context.Context, id ID, user string, by Origin) error 
 // Press stores a press on the request it names. When it returns nil the press
 // cannot be lost and somebody will answer it, also when there is no such
 // request: then the press is kept as a request of its own, to be refused.
-// It returns ErrUnavailable if certainly nothing was recorded.
+// It returns ErrUnavailable or ErrTooMany if certainly nothing was recorded.
 func (s *Service) Press(ctx context.Context, id ID, press Press) error {
 	_, err := s.store.Update(ctx, id, func(r Request, now time.Time) (Request, []Record, error) {
 		press.At = now

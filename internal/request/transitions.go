@@ -14,11 +14,21 @@ const (
 	// RunWithin is how long after its approval a revocation may still be started.
 	// A restored backup or a long outage must not run yesterday's approval.
 	RunWithin = 15 * time.Minute
-	// AnswerWithin is how long a private answer is tried.
+	// AnswerWithin is how long a private answer is tried, and ResultWithin how long
+	// one that holds the result.
 	AnswerWithin = time.Hour
+	ResultWithin = 24 * time.Hour
+	// JudgeGrace is how long after a card's time a press that was in time is still
+	// judged: a slow look-up or a restart must not turn it into a late one.
+	JudgeGrace = time.Minute
 	// ReplayWindow is how long judged presses are remembered; Slack's signature
 	// is good for five minutes in both directions.
 	ReplayWindow = 11 * time.Minute
+)
+
+const (
+	maxPresses  = 200  // waiting on one request; more is not a few people pressing
+	maxFailures = 1500 // showings in a row that failed: about a day
 )
 
 // settlePasses is when a shown result is looked at again after it was shown.
@@ -29,6 +39,9 @@ type Policy struct {
 	TTL      time.Duration // how long a card can be confirmed
 	Channels []string      // where requests may be made; empty is everywhere the bot is
 }
+
+// ErrTooMany is returned for a press on a request on which too many wait already.
+var ErrTooMany = errors.New("too many presses are waiting")
 
 // ErrNothingToDo is returned by Next for an event that does not apply any more,
 // so that a step carried out twice changes nothing the second time.
@@ -51,6 +64,7 @@ type (
 	// Judged carries the facts about one received press.
 	Judged struct {
 		Key       string
+		At        time.Time // when the look-ups began
 		Caller    Caller
 		Place     Place
 		Fault     Fault // of the place
@@ -78,6 +92,7 @@ func (Reported) event() {}
 
 // Evidence is what was read again just before the effect.
 type Evidence struct {
+	At                  time.Time // when the look-ups began
 	Requester, Approver Caller
 	Target              Target
 }
@@ -171,7 +186,7 @@ func (p Policy) verified(r Request, e Verified, now time.Time) (Request, []Recor
 		})
 		return r, []Record{r.record("command", e.Caller, now).refused(why)}, nil
 	}
-	r.State, r.Plan, r.Expires = Pending, e.Plan, now.Add(p.TTL)
+	r.State, r.Plan, r.Expires, r.Card.Fence = Pending, e.Plan, now.Add(p.TTL), r.Lease.Fence
 	return r, []Record{r.record("command", e.Caller, now).allowed()}, nil
 }
 
@@ -232,6 +247,9 @@ func pressed(r Request, press Press) (Request, error) {
 	if r.seen(press.Key) {
 		return r, ErrNothingToDo
 	}
+	if len(r.Presses) >= maxPresses {
+		return r, ErrTooMany
+	}
 	r.Presses = append(r.Presses, press)
 	return r, nil
 }
@@ -261,11 +279,12 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 		return r, []Record{r.record(string(press.Verb), e.Caller, now).refused(why)}, nil
 	}
 	if r.Card.TS == "" { // the answer to our post was lost; the press tells where the card is
-		r.Card = Card{TS: press.MessageTS, Face: FacePending}
+		r.Card.TS, r.Card.Face = press.MessageTS, FacePending
 	}
+	r.RetryAt = time.Time{} // what there is to show has changed
 	switch press.Verb {
 	case Confirm:
-		r.State, r.Approver, r.ApprovedAt, r.CheckedAt = Approved, e.Caller, now, now
+		r.State, r.Approver, r.ApprovedAt, r.CheckedAt = Approved, e.Caller, now, e.At
 		r.Requester, r.Target = e.Requester, e.Target
 	case Cancel:
 		r.State, r.Closer, r.ClosedAt = Canceled, e.Caller, now
@@ -298,7 +317,7 @@ func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reaso
 	case Expired:
 		return AlreadyExpired, Fault{}
 	}
-	if !now.Before(r.Expires) {
+	if !press.At.Before(r.Expires) || now.Sub(r.Expires) > JudgeGrace {
 		return AlreadyExpired, Fault{}
 	}
 	if why := p.mayUse(r.Origin.Channel, e.Place); why != "" {
@@ -318,6 +337,10 @@ func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reaso
 			return AlreadyPlanned, Fault{}
 		}
 	case Cancel:
+		// The account in question may be in the wrong hands, with its role.
+		if e.Caller.ObjectID == r.Target.ObjectID {
+			return OwnAccount, Fault{}
+		}
 	}
 	return "", Fault{}
 }
@@ -325,7 +348,7 @@ func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reaso
 // sameCard reports whether a press is on the very message that this request's
 // card is: same workspace (or same Grid organization), channel and timestamp.
 func sameCard(r Request, press Press) bool {
-	sameOrg := press.By.Enterprise != "" && press.By.Enterprise == r.Origin.Enterprise
+	sameOrg := press.By.Enterprise != "" && press.By.Enterprise == r.Origin.Enterprise // the same Grid
 	return (press.By.Team == r.Origin.Team || sameOrg) &&
 		press.By.Channel == r.Origin.Channel &&
 		(r.Card.TS == "" || r.Card.TS == press.MessageTS)
@@ -387,12 +410,15 @@ func started(r Request, e Started, now time.Time) (Request, []Record, error) {
 			return executed(r, Outcome{Result: Failed, Trouble: trouble, Fault: fault, At: now}, now)
 		}
 		if e.Evidence != nil {
-			r.Target, r.CheckedAt = e.Evidence.Target, now
+			r.Target, r.CheckedAt = e.Evidence.Target, e.Evidence.At
 		}
 	}
 	// A resumed attempt may already have had its effect: it is always looked
 	// at, but asked for again only while the approval still holds.
-	r.MaySend = trouble == NoTrouble && now.Sub(r.ApprovedAt) <= RunWithin
+	r.Hold, r.HoldFault = trouble, fault
+	if now.Sub(r.ApprovedAt) > RunWithin {
+		r.Hold, r.HoldFault = TooOld, Fault{}
+	}
 	r.State = Executing
 	r.Attempts++
 	return r, []Record{r.record("execute", r.Approver, now)}, nil
@@ -438,7 +464,7 @@ func executed(r Request, o Outcome, now time.Time) (Request, []Record, error) {
 func reported(r Request, s Shown, now time.Time) (Request, []Record) {
 	var recs []Record
 	if s.Card.TS != "" {
-		r.Card = s.Card
+		r.Card.TS, r.Card.Face = s.Card.TS, s.Card.Face
 	}
 	if s.PlanTS != "" {
 		r.Thread.PlanTS = s.PlanTS
@@ -448,10 +474,22 @@ func reported(r Request, s Shown, now time.Time) (Request, []Record) {
 	}
 	r.Thread.ResultDone = r.Thread.ResultDone || s.ResultDone
 	r.Replies = slices.DeleteFunc(r.Replies, func(a Reply) bool {
-		return slices.Contains(s.Replied, a.Key) || now.Sub(a.At) > AnswerWithin
+		if slices.Contains(s.Replied, a.Key) {
+			return true
+		}
+		late := now.Sub(a.At) > AnswerWithin && a.Reason != ResultByMessage || now.Sub(a.At) > ResultWithin
+		if late { // never silently
+			recs = append(recs, r.record("answer not delivered", Caller{Slack: a.To.SlackUser}, now).about(a.Reason))
+		}
+		return late
 	})
+	if s.Failed && r.Failures >= maxFailures && s.Gone == "" {
+		s.Gone = "not reachable for a day"
+	}
 	if s.Gone != "" && !r.Thread.Gone {
-		r, recs = chatGone(r, s.Gone, now)
+		var more []Record
+		r, more = chatGone(r, s.Gone, now)
+		recs = append(recs, more...)
 	}
 	if s.Failed {
 		r.Failures++

@@ -54,7 +54,7 @@ func press(t *testing.T, r Request, verb Verb, who Caller, now time.Time) (Reque
 	t.Helper()
 	key := fmt.Sprint(verb, who.Slack.User, len(r.Judged))
 	r = next(t, r, Pressed{Press{Key: key, Verb: verb, By: origin(who), MessageTS: "1.1", At: now}}, now)
-	after, recs, err := policy.Next(r, Judged{Key: key, Caller: who, Place: Ours, Requester: alice, Target: target}, now)
+	after, recs, err := policy.Next(r, Judged{Key: key, At: now, Caller: who, Place: Ours, Requester: alice, Target: target}, now)
 	if err != nil {
 		t.Fatalf("Next(%s, Judged) = %v", r.State, err)
 	}
@@ -116,7 +116,7 @@ func TestGateForButtons(t *testing.T) {
 	pendingWants := map[string]map[Verb]Reason{
 		"requester":            {Confirm: OwnRequest, Cancel: "", WhatIf: ""},
 		"second administrator": {Confirm: "", Cancel: "", WhatIf: ""},
-		"target":               {Confirm: OwnAccount, Cancel: "", WhatIf: ""},
+		"target":               {Confirm: OwnAccount, Cancel: OwnAccount, WhatIf: ""},
 		"helpdesk":             {Confirm: NotAdministrator, Cancel: NotAdministrator, WhatIf: NotAdministrator},
 		"nobody":               {Confirm: NotVerified, Cancel: NotVerified, WhatIf: NotVerified},
 	}
@@ -326,12 +326,12 @@ func TestPressOnAnUnknownRequestIsAnswered(t *testing.T) {
 }
 
 func TestStartNeedsFreshEvidence(t *testing.T) {
+	late := t0.Add(FreshFor + time.Second)
 	evidence := func(change func(*Evidence)) Started {
-		e := Evidence{Requester: alice, Approver: bob, Target: target}
+		e := Evidence{At: late, Requester: alice, Approver: bob, Target: target}
 		change(&e)
 		return Started{Evidence: &e}
 	}
-	late := t0.Add(FreshFor + time.Second)
 	if _, _, err := policy.Next(inState(t, Approved), Started{}, late); !errors.Is(err, ErrStale) {
 		t.Errorf("stale start = %v, want ErrStale", err)
 	}
@@ -352,8 +352,8 @@ func TestStartNeedsFreshEvidence(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := next(t, inState(t, Approved), evidence(tt.change), late)
 			if tt.want == NoTrouble {
-				if r.State != Executing || !r.MaySend || r.Attempts != 1 {
-					t.Errorf("state %s, may send %v, attempts %d; want executing, true, 1", r.State, r.MaySend, r.Attempts)
+				if r.State != Executing || r.Hold != NoTrouble || r.Attempts != 1 {
+					t.Errorf("state %s, hold %q, attempts %d; want executing, none, 1", r.State, r.Hold, r.Attempts)
 				}
 				return
 			}
@@ -363,8 +363,8 @@ func TestStartNeedsFreshEvidence(t *testing.T) {
 		})
 		t.Run("resumed, "+tt.name, func(t *testing.T) {
 			r := next(t, inState(t, Executing), evidence(tt.change), late)
-			if r.State != Executing || r.MaySend != (tt.want == NoTrouble) {
-				t.Errorf("state %s, may send %v; want executing, %v", r.State, r.MaySend, tt.want == NoTrouble)
+			if r.State != Executing || r.Hold != tt.want {
+				t.Errorf("state %s, hold %q; want executing, %q", r.State, r.Hold, tt.want)
 			}
 			if r.Target != target {
 				t.Errorf("the mark to read back against was overwritten: %+v", r.Target)
@@ -375,14 +375,14 @@ func TestStartNeedsFreshEvidence(t *testing.T) {
 
 func TestOldApprovalIsNeverExecuted(t *testing.T) {
 	late := t0.Add(RunWithin + time.Second)
-	e := &Evidence{Requester: alice, Approver: bob, Target: target}
+	e := &Evidence{At: late, Requester: alice, Approver: bob, Target: target}
 	r := next(t, inState(t, Approved), Started{Evidence: e}, late)
 	if r.State != Finished || r.Outcome.Trouble != TooOld || r.Outcome.Result != Failed {
 		t.Errorf("state %s, outcome %+v; want result 4, too old", r.State, r.Outcome)
 	}
 	r = next(t, inState(t, Executing), Started{Evidence: e}, late)
-	if r.State != Executing || r.MaySend {
-		t.Errorf("begun before the outage: state %s, may send %v; want a look only", r.State, r.MaySend)
+	if r.State != Executing || r.Hold != TooOld {
+		t.Errorf("begun before the outage: state %s, hold %q; want a look only", r.State, r.Hold)
 	}
 }
 
@@ -494,5 +494,60 @@ func TestTransitionsDoNotShareMemory(t *testing.T) {
 	next(t, r, Pressed{Press{Key: "b"}}, t0)
 	if a.Presses[0].Key != "a" {
 		t.Error("two transitions of one request wrote into each other")
+	}
+}
+
+// Between two writes of a worker nothing may take longer than its lease.
+func TestBoundsFitIntoTheLease(t *testing.T) {
+	for what, d := range map[string]time.Duration{
+		"look-ups": LookWithin + 2*writeWithin,
+		"effect":   RevokeWithin + LastLook + writeWithin,
+		"report":   ReportWithin + writeWithin,
+	} {
+		if d >= LeaseFor {
+			t.Errorf("%s take up to %v, the lease is %v", what, d, LeaseFor)
+		}
+	}
+}
+
+func TestPressInTimeIsJudgedALittleLate(t *testing.T) {
+	p := Press{Key: "k", Verb: Confirm, By: origin(bob), MessageTS: "1.1", At: t0.Add(policy.TTL - time.Second)}
+	r := next(t, pending(t), Pressed{p}, p.At)
+	j := Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target}
+	if after := next(t, r, j, t0.Add(policy.TTL+JudgeGrace-time.Second)); after.State != Approved {
+		t.Errorf("within the grace: %s, want approved", after.State)
+	}
+	if after := next(t, r, j, t0.Add(policy.TTL+JudgeGrace+time.Second)); after.State != Pending || after.Replies[0].Reason != AlreadyExpired {
+		t.Errorf("after the grace: %s, want pending and already-expired", after.State)
+	}
+}
+
+// Proof of an effect is a change after our own look, not somebody else's before it.
+func TestMark(t *testing.T) {
+	tests := []struct {
+		name string
+		t    Target
+		want time.Time
+	}{
+		{"look later than value", Target{ValidFrom: t0.Add(-time.Hour), AsOf: t0}, t0.Add(-clockGrain)},
+		{"value in the same second", Target{ValidFrom: t0, AsOf: t0}, t0},
+		{"no clock", Target{ValidFrom: t0}, t0},
+		{"never set", Target{AsOf: t0}, t0.Add(-clockGrain)},
+		{"nothing known", Target{}, time.Time{}},
+	}
+	for _, tt := range tests {
+		if got := tt.t.mark(); !got.Equal(tt.want) {
+			t.Errorf("%s: mark %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestTooManyPressesAreRefusedNotForgotten(t *testing.T) {
+	r := pending(t)
+	for i := range maxPresses {
+		r = next(t, r, Pressed{Press{Key: fmt.Sprint(i)}}, t0)
+	}
+	if _, _, err := policy.Next(r, Pressed{Press{Key: "one more"}}, t0); !errors.Is(err, ErrTooMany) {
+		t.Errorf("one more = %v, want ErrTooMany", err)
 	}
 }

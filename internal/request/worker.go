@@ -11,12 +11,17 @@ import (
 	"time"
 )
 
-// Timings of the worker. A step's time is well below the lease, and each step
-// renews the lease, so that a call is never made on a lease that may have ended.
+// Timings of the worker. Every write renews the lease, and what lies between two
+// writes is bounded well below it, so that no call is made on a lease that may
+// have ended (TestBoundsFitIntoTheLease).
 const (
 	LeaseFor     = 30 * time.Second
-	StepWithin   = 20 * time.Second
-	RevokeWithin = 12 * time.Second // of a step: the outcome must still be written
+	LookWithin   = 9 * time.Second  // all look-ups of a step, side by side
+	RevokeWithin = 10 * time.Second // one attempt, without its last look
+	LastLook     = 3 * time.Second
+	ReportWithin = 12 * time.Second
+	writeWithin  = 4 * time.Second
+	afterError   = time.Second // before a request whose step failed is due again
 	poll         = time.Second
 	sweepEvery   = 5 * time.Minute
 	workers      = 16
@@ -86,13 +91,15 @@ func (s *Service) advance(ctx context.Context, r Request) {
 			break
 		}
 		// A step that was begun is finished, also when the process is asked to stop.
-		stepCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), StepWithin)
-		next, more, err := s.step(stepCtx, r)
-		cancel()
+		next, more, err := s.step(context.WithoutCancel(ctx), r)
 		if err != nil {
 			logStepError(log, err)
 			if errors.Is(err, ErrLeaseLost) {
 				return
+			}
+			select { // whatever is wrong, it will not be better at once
+			case <-ctx.Done():
+			case <-time.After(afterError):
 			}
 			break
 		}
@@ -128,7 +135,7 @@ func (s *Service) step(ctx context.Context, r Request) (next Request, more bool,
 		next, err = s.apply(ctx, r, Ticked{})
 	case r.Unshown() && !now.Before(r.RetryAt),
 		(r.State == Finished || r.State == Settling) && !now.Before(r.SettleAt):
-		next, err = s.apply(ctx, r, Reported{s.reporter.Report(ctx, r)})
+		next, err = s.apply(ctx, r, Reported{s.report(ctx, r)})
 	default:
 		return r, false, nil
 	}
@@ -138,6 +145,9 @@ func (s *Service) step(ctx context.Context, r Request) (next Request, more bool,
 // apply writes what follows from events, guarded by the fence, and renews the
 // lease. Events that no longer apply are skipped.
 func (s *Service) apply(ctx context.Context, claimed Request, events ...Event) (Request, error) {
+	// The write has its own time: slow work before it must not make it fail.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeWithin)
+	defer cancel()
 	next, err := s.store.Update(ctx, claimed.ID, func(r Request, now time.Time) (Request, []Record, error) {
 		if r.Lease.Fence != claimed.Lease.Fence {
 			return r, nil, ErrLeaseLost
@@ -167,7 +177,7 @@ func (s *Service) apply(ctx context.Context, claimed Request, events ...Event) (
 
 // release gives the lease back; whatever came in meanwhile is due at once.
 func (s *Service) release(ctx context.Context, id ID, fence string) error {
-	ctx, cancel := context.WithTimeout(ctx, StepWithin)
+	ctx, cancel := context.WithTimeout(ctx, writeWithin)
 	defer cancel()
 	dueNow := false
 	_, err := s.store.Update(ctx, id, func(r Request, now time.Time) (Request, []Record, error) {
@@ -188,59 +198,84 @@ func (s *Service) release(ctx context.Context, id ID, fence string) error {
 	return nil
 }
 
+// together runs functions side by side, each of which may panic without taking
+// the process and all other requests with it: what it was to find out stays
+// unknown, which nobody is allowed anything on.
+func (s *Service) together(fns ...func()) {
+	var wg sync.WaitGroup
+	for _, fn := range fns {
+		wg.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					s.log.Error("panic in a look-up or call", "panic", p, "stack", string(debug.Stack()))
+				}
+			}()
+			fn()
+		})
+	}
+	wg.Wait()
+}
+
+// report brings the chat up to date within its time.
+func (s *Service) report(ctx context.Context, r Request) Shown {
+	ctx, cancel := context.WithTimeout(ctx, ReportWithin)
+	defer cancel()
+	shown := Shown{Failed: true} // unless the reporter gets to say otherwise
+	s.together(func() { shown = s.reporter.Report(ctx, r) })
+	return shown
+}
+
 // verify looks up who typed the command and whom it means.
 func (s *Service) verify(ctx context.Context, r Request) (Request, error) {
-	var e Verified
-	var wg sync.WaitGroup
-	wg.Go(func() { e.Caller = s.directory.Caller(ctx, r.Origin) })
-	wg.Go(func() { e.Place, e.Fault = s.reporter.Place(ctx, r.Origin) })
-	wg.Go(func() { e.Target = s.directory.Target(ctx, r.User) })
-	wg.Wait()
+	ctx, cancel := context.WithTimeout(ctx, LookWithin)
+	defer cancel()
+	e := Verified{Caller: Caller{Slack: r.Origin.SlackUser}}
+	s.together(
+		func() { e.Caller = s.directory.Caller(ctx, r.Origin) },
+		func() { e.Place, e.Fault = s.reporter.Place(ctx, r.Origin) },
+		func() { e.Target = s.directory.Target(ctx, r.User) },
+	)
 	if e.Target.Account == AccountMember {
 		e.Plan = s.revoker.Plan(e.Target)
 	}
 	return s.apply(ctx, r, e)
 }
 
-// judge looks up everybody who has pressed and lets the gate decide, in the
-// order in which the presses came.
+// judge looks up those who have pressed and lets the gate decide, in the order in
+// which the presses came. So many people at a time as can be looked up side by
+// side; the others are next.
 func (s *Service) judge(ctx context.Context, r Request) (Request, error) {
-	judged := make([]Judged, len(r.Presses))
-	facts := r.State == Pending // in every other state the answer is known without asking
-	var place Place
-	var fault Fault
-	var requester Caller
-	var target Target
-	var wg sync.WaitGroup
-	if facts {
-		wg.Go(func() { place, fault = s.reporter.Place(ctx, r.Origin) })
-		wg.Go(func() { requester = s.directory.Again(ctx, r.Requester) })
-		wg.Go(func() { target = s.directory.Target(ctx, r.Target.ObjectID) })
+	ctx, cancel := context.WithTimeout(ctx, LookWithin)
+	defer cancel()
+	if r.State != Pending { // the answer is known without asking anybody
+		events := make([]Event, len(r.Presses))
+		for i, p := range r.Presses {
+			events[i] = Judged{Key: p.Key}
+		}
+		return s.apply(ctx, r, events...)
 	}
-	people := map[SlackUser][]int{}
-	for i, p := range r.Presses {
-		judged[i].Key = p.Key
-		people[p.By.SlackUser] = append(people[p.By.SlackUser], i)
+	var all Judged
+	looks := []func(){
+		func() { all.Place, all.Fault = s.reporter.Place(ctx, r.Origin) },
+		func() { all.Requester = s.directory.Again(ctx, r.Requester) },
+		func() { all.Target = s.directory.Target(ctx, r.Target.ObjectID) },
 	}
-	if facts {
-		slots := make(chan struct{}, workers)
-		for _, indexes := range people {
-			wg.Go(func() {
-				slots <- struct{}{}
-				defer func() { <-slots }()
-				c := s.directory.Caller(ctx, r.Presses[indexes[0]].By)
-				for _, i := range indexes {
-					judged[i].Caller = c
-				}
-			})
+	callers := map[Origin]*Caller{}
+	for _, p := range r.Presses {
+		if callers[p.By] == nil && len(callers) < workers {
+			c := &Caller{}
+			callers[p.By] = c
+			looks = append(looks, func() { *c = s.directory.Caller(ctx, p.By) })
 		}
 	}
-	wg.Wait()
-	events := make([]Event, len(judged))
-	for i := range judged {
-		j := judged[i]
-		j.Place, j.Fault, j.Requester, j.Target = place, fault, requester, target
-		events[i] = j
+	s.together(looks...)
+	var events []Event
+	for _, p := range r.Presses {
+		if c := callers[p.By]; c != nil {
+			j := all
+			j.Key, j.At, j.Caller = p.Key, r.Lease.At, *c
+			events = append(events, j)
+		}
 	}
 	return s.apply(ctx, r, events...)
 }
@@ -256,28 +291,53 @@ func (s *Service) execute(ctx context.Context, r Request) (Request, error) {
 	if err != nil || next.State != Executing {
 		return next, err
 	}
-	var shown Shown
-	var wg sync.WaitGroup
-	wg.Go(func() { shown = s.reporter.Report(ctx, next) })
-	revokeCtx, cancel := context.WithTimeout(ctx, RevokeWithin)
-	defer cancel()
-	outcome := s.revoker.Revoke(revokeCtx, next.Plan, Attempt{
-		Before: next.Target.ValidFrom, Resumed: resumed, MaySend: next.MaySend,
-	})
-	next, err = s.apply(ctx, next, Executed{outcome})
-	wg.Wait()
+	shown := make(chan Shown, 1)
+	go func() { shown <- s.report(ctx, next) }()
+	after, err := s.finish(ctx, next, s.revoke(ctx, next, resumed))
+	was := <-shown
 	if err != nil {
-		return next, err
+		return after, err
 	}
-	return s.apply(ctx, next, Reported{shown})
+	return s.apply(ctx, after, Reported{was})
+}
+
+func (s *Service) revoke(ctx context.Context, r Request, resumed bool) Outcome {
+	ctx, cancel := context.WithTimeout(ctx, RevokeWithin)
+	defer cancel()
+	outcome := Outcome{Result: Failed, Trouble: Unreachable, At: r.Lease.At}
+	s.together(func() {
+		outcome = s.revoker.Revoke(ctx, r.Plan, Attempt{
+			Before: r.Target.mark(), Resumed: resumed, Hold: r.Hold, Fault: r.HoldFault,
+		})
+	})
+	return outcome
+}
+
+// finish writes the outcome, and tries again for as long as the lease lasts: an
+// outcome that is not written has to be found out again by the next worker.
+func (s *Service) finish(ctx context.Context, r Request, o Outcome) (Request, error) {
+	deadline := time.Now().Add(LeaseFor - RevokeWithin - LastLook - 2*writeWithin)
+	for {
+		next, err := s.apply(ctx, r, Executed{o})
+		if err == nil || errors.Is(err, ErrLeaseLost) || time.Now().After(deadline) {
+			return next, err
+		}
+		s.log.Error("the outcome is not written yet", "request", r.ID, "error", err)
+		time.Sleep(afterError / 2)
+	}
 }
 
 func (s *Service) lookAgain(ctx context.Context, r Request) *Evidence {
-	var e Evidence
-	var wg sync.WaitGroup
-	wg.Go(func() { e.Requester = s.directory.Again(ctx, r.Requester) })
-	wg.Go(func() { e.Approver = s.directory.Again(ctx, r.Approver) })
-	wg.Go(func() { e.Target = s.directory.Target(ctx, r.Target.ObjectID) })
-	wg.Wait()
+	ctx, cancel := context.WithTimeout(ctx, LookWithin)
+	defer cancel()
+	e := Evidence{
+		At:        r.Lease.At,
+		Requester: Caller{Standing: Unverified}, Approver: Caller{Standing: Unverified}, Target: Target{Account: AccountUnknown},
+	}
+	s.together(
+		func() { e.Requester = s.directory.Again(ctx, r.Requester) },
+		func() { e.Approver = s.directory.Again(ctx, r.Approver) },
+		func() { e.Target = s.directory.Target(ctx, r.Target.ObjectID) },
+	)
 	return &e
 }

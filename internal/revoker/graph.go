@@ -15,7 +15,7 @@ const (
 	sendPause  = 500 * time.Millisecond
 	readBacks  = 3 // directory replicas lag
 	readPause  = 400 * time.Millisecond
-	readWithin = 3 * time.Second
+	readWithin = request.LastLook
 )
 
 // Graph revokes with Microsoft Graph's revokeSignInSessions. A success is
@@ -62,10 +62,13 @@ func (g *Graph) Revoke(ctx context.Context, p request.Plan, a request.Attempt) r
 		if o = g.readBack(ctx, id, a.Before, o, 1); o.ReadBack {
 			return lost(o)
 		}
-		if !a.MaySend {
-			o.Trouble = request.TooOld
-			return o
+	}
+	if a.Hold != request.NoTrouble {
+		o.Trouble, o.Fault = a.Hold, a.Fault
+		if a.Resumed && o.ValidFrom.IsZero() { // could not look: an effect is not excluded
+			o.Trouble = request.Unreachable
 		}
+		return o
 	}
 	doubt := a.Resumed // something may have happened that no answer told of
 	for try := range maxSends {

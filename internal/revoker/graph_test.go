@@ -11,30 +11,30 @@ import (
 )
 
 func TestRevokeResumed(t *testing.T) {
-	resumed := func(maySend bool) request.Attempt {
-		return request.Attempt{Before: before, Resumed: true, MaySend: maySend}
+	resumed := func(hold request.Trouble) request.Attempt {
+		return request.Attempt{Before: before, Resumed: true, Hold: hold}
 	}
 	done := afterEffect(current) // an earlier attempt had its effect
 	found := request.Outcome{Result: request.SignedOutWithinHour, ValidFrom: moved, ReadBack: true, AnswerLost: true, RequestIDs: []string{"get-1"}}
 	tooOld := request.Outcome{Result: request.Failed, Trouble: request.TooOld, ValidFrom: before, RequestIDs: []string{"get-1"}}
 	runAll(t, []story{
-		{name: "moved", attempt: resumed(true), gets: []answer{done}, want: found, nGets: 1},
-		{name: "moved, may not send", attempt: resumed(false), gets: []answer{done}, want: found, nGets: 1},
-		{name: "not moved, may not send", attempt: resumed(false), want: tooOld, nGets: 1},
+		{name: "moved", attempt: resumed(request.NoTrouble), gets: []answer{done}, want: found, nGets: 1},
+		{name: "moved, may not send", attempt: resumed(request.TooOld), gets: []answer{done}, want: found, nGets: 1},
+		{name: "not moved, may not send", attempt: resumed(request.TooOld), want: tooOld, nGets: 1},
 		{
-			name: "not readable, may not send", attempt: resumed(false), gets: []answer{refuse(403, "Authorization_RequestDenied")},
-			want: request.Outcome{Result: request.Failed, Trouble: request.TooOld}, nGets: 1, noAnswer: true,
+			name: "not readable, may not send", attempt: resumed(request.TooOld), gets: []answer{refuse(403, "Authorization_RequestDenied")},
+			want: request.Outcome{Result: request.Failed, Trouble: request.Unreachable}, nGets: 1, noAnswer: true,
 		},
 		{
-			name: "not moved", attempt: resumed(true), nPosts: 1, nGets: 2,
+			name: "not moved", attempt: resumed(request.NoTrouble), nPosts: 1, nGets: 2,
 			want: request.Outcome{Result: request.SignedOutWithinHour, ValidFrom: moved, ReadBack: true, Sends: 1, RequestIDs: []string{"get-1", "post-1", "get-2"}},
 		},
 		{
-			name: "not readable at first", attempt: resumed(true), gets: []answer{refuse(403, "x"), current}, nPosts: 1, nGets: 2,
+			name: "not readable at first", attempt: resumed(request.NoTrouble), gets: []answer{refuse(403, "x"), current}, nPosts: 1, nGets: 2,
 			want: request.Outcome{Result: request.SignedOutWithinHour, ValidFrom: moved, ReadBack: true, Sends: 1, RequestIDs: []string{"post-1", "get-2"}},
 		},
 		{
-			name: "not moved, then cut with the effect", attempt: resumed(true), posts: []answer{afterEffect(cut)}, nPosts: 1, nGets: 2,
+			name: "not moved, then cut with the effect", attempt: resumed(request.NoTrouble), posts: []answer{afterEffect(cut)}, nPosts: 1, nGets: 2,
 			want: request.Outcome{Result: request.SignedOutWithinHour, ValidFrom: moved, ReadBack: true, AnswerLost: true, Sends: 1, RequestIDs: []string{"get-1", "get-2"}},
 		},
 	})
@@ -46,7 +46,7 @@ func TestUnknownBeforeProvesNothing(t *testing.T) {
 	t.Run("resumed", func(t *testing.T) {
 		g := start(t)
 		r := g.revoker()
-		got := r.Revoke(t.Context(), r.Plan(mallory), request.Attempt{Resumed: true, MaySend: true})
+		got := r.Revoke(t.Context(), r.Plan(mallory), request.Attempt{Resumed: true})
 		if posts, _ := g.counts(); posts != 1 || got.AnswerLost {
 			t.Errorf("%d revocations, outcome %+v; want one", posts, got)
 		}
@@ -55,7 +55,7 @@ func TestUnknownBeforeProvesNothing(t *testing.T) {
 		g := start(t)
 		g.posts = []answer{fault500}
 		r := g.revoker()
-		got := r.Revoke(t.Context(), r.Plan(mallory), request.Attempt{MaySend: true})
+		got := r.Revoke(t.Context(), r.Plan(mallory), request.Attempt{})
 		if got.Result != request.Failed || got.ReadBack {
 			t.Errorf("outcome %+v, want a failure", got)
 		}

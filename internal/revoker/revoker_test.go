@@ -14,7 +14,7 @@ import (
 var mallory = request.Target{ObjectID: oid, UPN: "mallory@contoso.com", Name: "Mallory", Account: request.AccountMember, Enabled: true, ValidFrom: before}
 
 // first is a first attempt.
-var first = request.Attempt{Before: before, MaySend: true}
+var first = request.Attempt{Before: before}
 
 func fault(status int, code, id string) request.Fault {
 	return request.Fault{System: request.Graph, Status: status, Code: code, RequestID: id}
@@ -163,7 +163,7 @@ func TestRefusedAfterAnUnclearSendIsLookedAt(t *testing.T) {
 		{"500, then 403", first, []answer{afterEffect(fault500), refuse(403, "Authorization_RequestDenied")}},
 		{"500, then 401", first, []answer{afterEffect(fault500), refuse(401, "InvalidAuthenticationToken")}},
 		{"500, then value:false", first, []answer{afterEffect(fault500), says(200, `{"value":false}`)}},
-		{"resumed, then throttled", request.Attempt{Before: before, Resumed: true, MaySend: true}, []answer{afterEffect(throttled)}},
+		{"resumed, then throttled", request.Attempt{Before: before, Resumed: true}, []answer{afterEffect(throttled)}},
 	}
 	all := together{t: t}
 	defer all.wg.Wait()

@@ -75,7 +75,7 @@ func (rp *Reporter) Place(ctx context.Context, at request.Origin) (request.Place
 	ch, err := rp.slack.reads.GetConversationInfoContext(ctx, &slack.GetConversationInfoInput{ChannelID: at.Channel})
 	if err != nil {
 		f := fault(err)
-		if f.Code == "channel_not_found" { // a private channel without the bot in it
+		if f.Code == "channel_not_found" || f.Code == "missing_scope" { // a private channel without the bot, a group conversation
 			return request.Unreadable, f
 		}
 		return request.PlaceUnknown, f

@@ -18,7 +18,8 @@ import (
 // Times for calls to Slack.
 const (
 	callWithin   = 8 * time.Second // one call, with its retries
-	recheckToken = 2 * time.Second // how old an answer about the token may be
+	checkWithin  = 3 * time.Second // one question about the token
+	recheckToken = time.Second     // how old an answer about the token may be
 )
 
 // Client is the bot's Slack account. Safe for concurrent use.
@@ -87,6 +88,9 @@ func (c *Client) Check(ctx context.Context) (Self, error) {
 		return c.self, c.checkErr
 	}
 	c.mu.Unlock()
+	// The answer is kept for others, so it must not be that this caller went away.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkWithin)
+	defer cancel()
 	answer, err := c.writes.AuthTestContext(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()

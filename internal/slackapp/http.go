@@ -191,8 +191,11 @@ func (h *Handler) foreign(team, enterprise string) bool {
 // not our body, so the words go to the response_url as well.
 func (h *Handler) notRecorded(ctx context.Context, w http.ResponseWriter, key string, err error) {
 	text := unsureText
-	if errors.Is(err, request.ErrUnavailable) {
+	switch {
+	case errors.Is(err, request.ErrUnavailable):
 		text = notRecordedText
+	case errors.Is(err, request.ErrTooMany):
+		text = tooManyText
 	}
 	h.log.Error("could not record a delivery", "delivery", key, "error", err)
 	go h.tell(context.WithoutCancel(ctx), key, text)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -33,15 +34,28 @@ func NewReporter(c *Client, urls *ResponseURLs, log *slog.Logger) *Reporter {
 
 // Report implements request.Reporter.
 func (rp *Reporter) Report(ctx context.Context, r request.Request) request.Shown {
-	var public, private request.Shown
+	public, private := request.Shown{Failed: true}, request.Shown{Failed: true}
 	var wg sync.WaitGroup
-	wg.Go(func() { private = rp.replies(ctx, r) })
-	wg.Go(func() { public = rp.public(ctx, r) })
+	wg.Go(rp.guarded(r, func() { private = rp.replies(ctx, r) }))
+	wg.Go(rp.guarded(r, func() { public = rp.public(ctx, r) }))
 	wg.Wait()
 	public.Replied = private.Replied
 	public.Failed = public.Failed || private.Failed
 	public.RetryAfter = max(public.RetryAfter, private.RetryAfter)
 	return public
+}
+
+// guarded keeps a panic over one request, in decoding what Slack answers for
+// instance, from ending the process; what it was to show counts as not shown.
+func (rp *Reporter) guarded(r request.Request, fn func()) func() {
+	return func() {
+		defer func() {
+			if p := recover(); p != nil {
+				rp.log.Error("panic while reporting", "request", r.ID, "panic", p, "stack", string(debug.Stack()))
+			}
+		}()
+		fn()
+	}
 }
 
 func (rp *Reporter) replies(ctx context.Context, r request.Request) request.Shown {
@@ -50,7 +64,7 @@ func (rp *Reporter) replies(ctx context.Context, r request.Request) request.Show
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, repliesAtOnce)
 	for _, a := range r.Replies {
-		wg.Go(func() {
+		wg.Go(rp.guarded(r, func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			settled, after := rp.reply(ctx, r, a)
@@ -58,12 +72,12 @@ func (rp *Reporter) replies(ctx context.Context, r request.Request) request.Show
 			defer mu.Unlock()
 			if settled {
 				shown.Replied = append(shown.Replied, a.Key)
-				return
 			}
-			shown.Failed, shown.RetryAfter = true, max(shown.RetryAfter, after)
-		})
+			shown.RetryAfter = max(shown.RetryAfter, after)
+		}))
 	}
 	wg.Wait()
+	shown.Failed = len(shown.Replied) < len(r.Replies)
 	return shown
 }
 
@@ -100,12 +114,15 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 		return nil
 	}
 	ts := r.Card.TS
-	if ts == "" && r.Failures > 0 { // an earlier post may have arrived although its answer did not
-		found, err := rp.findCard(ctx, r)
+	if r.CardMayExist() {
+		found, err := rp.cardsInChannel(ctx, r)
 		if err != nil {
 			return err
 		}
-		ts = found
+		if len(found) > 0 {
+			ts = found[0]
+			rp.delete(ctx, r, found[1:])
+		}
 	}
 	msg := card(r)
 	if ts == "" {

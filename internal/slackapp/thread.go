@@ -2,10 +2,9 @@ package slackapp
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strconv"
-	"strings"
+	"time"
 
 	"github.com/slack-go/slack"
 
@@ -21,124 +20,133 @@ func (rp *Reporter) plan(ctx context.Context, r request.Request, s *request.Show
 	if !r.Thread.PlanWanted || r.Thread.PlanTS != "" || r.Card.TS == "" {
 		return nil
 	}
-	ts, err := rp.slot(ctx, r, partPlan, planMessage(r))
-	s.PlanTS = ts
+	found, err := rp.inThread(ctx, r, partPlan)
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 {
+		s.PlanTS = found[0]
+		rp.delete(ctx, r, found[1:])
+		return nil
+	}
+	s.PlanTS, err = rp.post(ctx, r, r.Card.TS, partPlan, planMessage(r))
 	return err
 }
 
 // result brings the one result message of the thread to the outcome. Slack has
 // no idempotency key, so a post whose answer was lost may or may not stand, and
 // may yet appear. Therefore: look first; the oldest message of this kind is the
-// one; it is brought to the final text, which never changes again; newer copies
-// are deleted; and the whole is repeated later (settling).
+// one; it is brought to the final text, which never changes again; the other
+// copies are deleted after that; and the whole is repeated later (settling).
 func (rp *Reporter) result(ctx context.Context, r request.Request, s *request.Shown) error {
-	if !r.Confirmed() || r.Card.TS == "" {
+	if !r.Confirmed() || r.Card.TS == "" || r.Thread.ResultDone && !r.SettlePassDue() {
 		return nil
 	}
-	if r.Thread.ResultDone && !r.SettlePassDue() {
-		return nil
-	}
-	ts := r.Thread.ResultTS
-	if ts == "" || r.SettlePassDue() {
-		found, err := rp.slot(ctx, r, partResult, placeholder(r))
+	found := []string{r.Thread.ResultTS}
+	if r.Thread.ResultTS == "" || r.SettlePassDue() {
+		seen, err := rp.inThread(ctx, r, partResult)
 		if err != nil {
 			return err
 		}
-		ts = found
-		s.ResultTS = ts
+		if len(seen) == 0 && r.Thread.ResultTS == "" {
+			ts, err := rp.post(ctx, r, r.Card.TS, partResult, placeholder(r))
+			if err != nil {
+				return err
+			}
+			seen = []string{ts}
+		}
+		if len(seen) > 0 { // else they cannot be looked up: keep to what is known
+			found = seen
+		}
 	}
+	s.ResultTS = found[0]
 	if !r.HasOutcome() {
 		return nil
 	}
-	err := rp.update(ctx, r, ts, partResult, resultMessage(r))
-	if err != nil && cannotChange(err) { // somebody deleted it, or the workspace forbids edits
-		ts, err = rp.post(ctx, r, r.Card.TS, partResult, resultMessage(r))
+	for i, ts := range found {
+		err := rp.update(ctx, r, ts, partResult, resultMessage(r))
+		if err == nil {
+			s.ResultTS, s.ResultDone = ts, true
+			rp.delete(ctx, r, slices.Delete(slices.Clone(found), i, i+1))
+			return nil
+		}
+		if !cannotChange(err) {
+			return err
+		}
 	}
+	// All are deleted or closed for edits: the result gets a message of its own.
+	ts, err := rp.post(ctx, r, r.Card.TS, partResult, resultMessage(r))
 	if err != nil {
 		return err
 	}
 	s.ResultTS, s.ResultDone = ts, true
+	rp.delete(ctx, r, found)
 	return nil
 }
 
-// slot returns the oldest message of a part in the thread, posting m if there is
-// none, and deletes newer copies.
-func (rp *Reporter) slot(ctx context.Context, r request.Request, part string, m message) (string, error) {
-	found, err := rp.inThread(ctx, r, part)
-	if err != nil && !cannotLook(err) {
-		return "", err
-	}
-	if len(found) == 0 {
-		if r.Thread.ResultTS != "" && part == partResult { // cannot look, or deleted by hand: keep to what we know
-			return r.Thread.ResultTS, nil
-		}
-		return rp.post(ctx, r, r.Card.TS, part, m)
-	}
-	var errs []error
-	for _, newer := range found[1:] {
-		_, _, err := rp.slack.writes.DeleteMessageContext(ctx, r.Origin.Channel, newer)
-		if err != nil && !cannotChange(err) {
-			errs = append(errs, err)
+// delete removes superfluous copies. One that cannot be deleted holds nothing
+// but a placeholder or the same text, so it is not worth failing for.
+func (rp *Reporter) delete(ctx context.Context, r request.Request, copies []string) {
+	for _, ts := range copies {
+		if _, _, err := rp.slack.writes.DeleteMessageContext(ctx, r.Origin.Channel, ts); err != nil && !cannotChange(err) {
+			rp.log.Warn("a superfluous copy stays", "request", r.ID, "error", safe(err))
 		}
 	}
-	return found[0], errors.Join(errs...)
 }
 
 // inThread lists the timestamps of our messages of one part under the card,
-// oldest first.
+// oldest first; none where messages cannot be looked up at all.
 func (rp *Reporter) inThread(ctx context.Context, r request.Request, part string) ([]string, error) {
-	var all []string
 	params := &slack.GetConversationRepliesParameters{
 		ChannelID: r.Origin.Channel, Timestamp: r.Card.TS, Limit: lookLimit, IncludeAllMetadata: true,
 	}
-	for {
+	return rp.ours(ctx, r.ID, part, func() ([]slack.Message, bool, error) {
 		msgs, more, cursor, err := rp.slack.reads.GetConversationRepliesContext(ctx, params)
+		params.Cursor = cursor
+		return msgs, more && cursor != "", err
+	})
+}
+
+// cardsInChannel does the same for cards of r in the channel.
+func (rp *Reporter) cardsInChannel(ctx context.Context, r request.Request) ([]string, error) {
+	params := &slack.GetConversationHistoryParameters{
+		ChannelID: r.Origin.Channel, Limit: lookLimit, IncludeAllMetadata: true, Inclusive: true,
+		Oldest: strconv.FormatInt(r.Received.Add(-time.Minute).Unix(), 10) + ".000000",
+	}
+	return rp.ours(ctx, r.ID, partCard, func() ([]slack.Message, bool, error) {
+		page, err := rp.slack.reads.GetConversationHistoryContext(ctx, params)
+		if err != nil {
+			return nil, false, err
+		}
+		params.Cursor = page.ResponseMetaData.NextCursor
+		return page.Messages, page.HasMore && params.Cursor != "", nil
+	})
+}
+
+// ours reads pages of messages and keeps those that the bot itself posted for
+// this part of a request; anybody can write metadata that looks like it.
+func (rp *Reporter) ours(ctx context.Context, id request.ID, part string, page func() ([]slack.Message, bool, error)) ([]string, error) {
+	self, err := rp.slack.Self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for more := true; more; {
+		var msgs []slack.Message
+		if msgs, more, err = page(); cannotLook(err) {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, rp.ours(msgs, r.ID, part)...)
-		if !more || cursor == "" {
-			break
+		for _, m := range msgs {
+			mine := m.BotID != "" && m.BotID == self.Bot || m.User != "" && m.User == self.User
+			p := m.Metadata.EventPayload
+			if mine && m.Metadata.EventType == metadataType && p["request"] == string(id) && p["part"] == part {
+				all = append(all, m.Timestamp)
+			}
 		}
-		params.Cursor = cursor
 	}
-	slices.Sort(all)
+	slices.Sort(all) // timestamps have one length
 	return slices.Compact(all), nil
-}
-
-// findCard looks for a card of r that was posted without our learning of it.
-func (rp *Reporter) findCard(ctx context.Context, r request.Request) (string, error) {
-	history, err := rp.slack.reads.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{
-		ChannelID: r.Origin.Channel, Limit: lookLimit, IncludeAllMetadata: true, Inclusive: true,
-		Oldest: strconv.FormatInt(r.Received.Unix()-60, 10) + ".000000",
-	})
-	if err != nil {
-		if cannotLook(err) {
-			return "", nil
-		}
-		return "", err
-	}
-	found := rp.ours(history.Messages, r.ID, partCard)
-	if len(found) == 0 {
-		return "", nil
-	}
-	return slices.Min(found), nil
-}
-
-// ours keeps the messages that the bot itself posted for this part of a request;
-// anybody can write metadata that looks like it.
-func (rp *Reporter) ours(msgs []slack.Message, id request.ID, part string) []string {
-	self := rp.slack.Known()
-	var all []string
-	for _, m := range msgs {
-		mine := m.BotID != "" && m.BotID == self.Bot || m.User != "" && m.User == self.User
-		if !mine || m.Metadata.EventType != metadataType {
-			continue
-		}
-		p := m.Metadata.EventPayload
-		if p["request"] == string(id) && p["part"] == part && strings.Contains(m.Timestamp, ".") {
-			all = append(all, m.Timestamp)
-		}
-	}
-	return all
 }

@@ -11,6 +11,7 @@ import (
 const (
 	foreignText     = "This app is not set up for your workspace. Nothing was done."
 	notRecordedText = "Nothing was recorded: the bot's store cannot be reached, so nothing will be run. Try again in a minute. If it is urgent, revoke the sessions in the Entra admin center (Users > the user > Revoke sessions)."
+	tooManyText     = "Nothing was recorded: too many presses are waiting on this card already. Try again in a minute."
 	unsureText      = "The bot's store did not confirm in time, so this may not have been recorded. Watch the channel for a moment before you try again: if it was recorded, it still takes effect."
 )
 
@@ -100,19 +101,19 @@ func remedy(o request.Outcome) string {
 	case request.Throttled:
 		return "Microsoft is throttling the bot" + detail(o.Fault) + ". Send the command again in a minute." + byHand
 	case request.Unreachable:
-		return "No usable answer came from Microsoft" + detail(o.Fault) + ", and reading back showed no effect. It may still take effect. Send the command again." + byHand
+		return "No usable answer came from Microsoft" + detail(o.Fault) + ", and no effect could be read back. It may still take effect. Send the command again." + byHand
 	case request.Declined:
 		return "Microsoft answered, but not with success" + detail(o.Fault) + "." + byHand
 	case request.TargetGone:
 		return "The account has been deleted since it was looked up" + detail(o.Fault) + "."
 	case request.RoleLost:
-		return "Nothing was run: the requester or the approver no longer is an active Global Administrator. Send the command again with two who are."
+		return "Stopped before it took effect: the requester or the approver no longer is an active Global Administrator. Send the command again with two who are."
 	case request.RoleUnknown:
-		return "Nothing was run: the two people's roles could not be read again" + detail(o.Fault) + ". Send the command again."
+		return "Stopped before it took effect: the two people's roles could not be read again" + detail(o.Fault) + ". Send the command again."
 	case request.TargetDiffers:
-		return "Nothing was run: the account has changed since it was confirmed. Send the command again and look at the new card."
+		return "Stopped before it took effect: the account has changed since it was confirmed. Send the command again and look at the new card."
 	case request.TooOld:
-		return "Nothing more was run: the confirmation is older than 15 minutes, after an outage of the bot. Send the command again."
+		return "Stopped before it took effect: the confirmation is older than 15 minutes, after an outage of the bot. Send the command again."
 	}
 	return "Unknown trouble."
 }
@@ -149,7 +150,7 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.OwnRequest:
 		return "You asked for this yourself, so you can't confirm it: a second Global Administrator has to press Confirm. You can still cancel it."
 	case request.OwnAccount:
-		return "This is about your own account, so you can't confirm it. Another Global Administrator has to press Confirm."
+		return "This is about your own account, so you can neither confirm nor cancel it. Other Global Administrators decide."
 	case request.RequesterNotAdmin:
 		if a.Fault.System != "" {
 			return fmt.Sprintf("Nothing was run: the role of %s, who asked, could not be read%s. Press Confirm again in a minute.", mention(r.Requester), detail(a.Fault))
@@ -186,7 +187,7 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.ChannelNotAllowed:
 		return "The operator of this bot does not allow requests in this channel. Nothing was done. Use the incident channel."
 	case request.ChannelUnreadable:
-		return "I am not in this channel, so nothing was done. Invite me with `/invite`, then send the command again."
+		return "I am not in this channel, or can't see what it is, so nothing was done. Use the incident's channel and invite me with `/invite`, then send the command again."
 	case request.ChannelUnknown:
 		return "Slack could not be asked about this channel" + detail(a.Fault) + ". Nothing was done. Try again in a minute."
 	case request.CardNotPosted:

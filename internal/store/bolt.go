@@ -57,7 +57,10 @@ func OpenBolt(path string, chain request.Chain, now func() time.Time) (*Bolt, er
 		if have := meta.Get(keyFormat); have != nil && string(have) != string(format) {
 			return fmt.Errorf("it has format %s, this version reads format %s", have, format)
 		}
-		return meta.Put(keyFormat, format)
+		if err := meta.Put(keyFormat, format); err != nil {
+			return err
+		}
+		return endLeases(tx)
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing state file %s: %w", path, err), db.Close())
@@ -65,16 +68,59 @@ func OpenBolt(path string, chain request.Chain, now func() time.Time) (*Bolt, er
 	return &Bolt{db: db, chain: chain, now: now}, nil
 }
 
+// endLeases gives back what the process before us held: the file's lock proves
+// that it is gone, so nobody has to wait for its leases to run out.
+func endLeases(tx *bolt.Tx) error {
+	var held []request.Request
+	err := tx.Bucket(bucketRequests).ForEach(func(_, blob []byte) error {
+		if r, err := decode(blob); err == nil && r.Lease.Fence != "" {
+			held = append(held, r)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range held {
+		next := r
+		next.Lease = request.Lease{}
+		if _, err := put(tx, r, next); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Close releases the file. Calls after it return request.ErrUnavailable.
 func (b *Bolt) Close() error { return b.db.Close() }
 
 // write runs fn in one durable transaction. Whatever fails, nothing is written;
-// only a failed sync at the very end leaves that open.
-func (b *Bolt) write(ctx context.Context, fn func(tx *bolt.Tx) error) error {
+// only a failed sync at the very end leaves that open. bbolt knows no contexts:
+// when ctx ends first the write goes on, and whether it took place is not known.
+func write[T any](ctx context.Context, b *Bolt, fn func(tx *bolt.Tx) (T, error)) (T, error) {
+	var zero T
 	if ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", request.ErrUnavailable, ctx.Err())
+		return zero, fmt.Errorf("%w: %w", request.ErrUnavailable, ctx.Err())
 	}
-	return boltError(b.db.Update(fn))
+	type answer struct {
+		value T
+		err   error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		var a answer
+		a.err = boltError(b.db.Update(func(tx *bolt.Tx) (err error) {
+			a.value, err = fn(tx)
+			return err
+		}))
+		done <- a
+	}()
+	select {
+	case a := <-done:
+		return a.value, a.err
+	case <-ctx.Done():
+		return zero, fmt.Errorf("writing to the state file: %w", ctx.Err())
+	}
 }
 
 func boltError(err error) error {
@@ -86,13 +132,13 @@ func boltError(err error) error {
 
 // Create implements request.Store.
 func (b *Bolt) Create(ctx context.Context, r request.Request, fn request.UpdateFunc) error {
-	return b.write(ctx, func(tx *bolt.Tx) error {
+	_, err := write(ctx, b, func(tx *bolt.Tx) (request.Request, error) {
 		if tx.Bucket(bucketRequests).Get([]byte(r.ID)) != nil {
-			return request.ErrExists
+			return r, request.ErrExists
 		}
-		_, err := b.swap(tx, r, fn)
-		return err
+		return b.swap(tx, r, fn)
 	})
+	return err
 }
 
 // Get implements request.Store.
@@ -113,16 +159,14 @@ func getRow(tx *bolt.Tx, id request.ID) (request.Request, error) {
 }
 
 // Update implements request.Store.
-func (b *Bolt) Update(ctx context.Context, id request.ID, fn request.UpdateFunc) (next request.Request, err error) {
-	err = b.write(ctx, func(tx *bolt.Tx) error {
+func (b *Bolt) Update(ctx context.Context, id request.ID, fn request.UpdateFunc) (request.Request, error) {
+	return write(ctx, b, func(tx *bolt.Tx) (request.Request, error) {
 		r, err := getRow(tx, id)
 		if err != nil {
-			return err
+			return r, err
 		}
-		next, err = b.swap(tx, r, fn)
-		return err
+		return b.swap(tx, r, fn)
 	})
-	return next, err
 }
 
 // swap applies fn and writes request, due index and record.
@@ -195,48 +239,47 @@ func dueKey(at time.Time, id request.ID) []byte {
 }
 
 // Claim implements request.Store.
-func (b *Bolt) Claim(ctx context.Context, lease time.Duration) (next request.Request, err error) {
+func (b *Bolt) Claim(ctx context.Context, lease time.Duration) (request.Request, error) {
 	// Most polls find nothing: look before taking the one write lock.
-	idle := false
-	err = boltError(b.db.View(func(tx *bolt.Tx) error {
-		idle = firstDue(tx, b.now()) == nil
+	err := boltError(b.db.View(func(tx *bolt.Tx) error {
+		if firstDue(tx, b.now()) == nil {
+			return request.ErrNothingDue
+		}
 		return nil
 	}))
 	if err != nil {
-		return next, err
+		return request.Request{}, err
 	}
-	if idle {
-		return next, request.ErrNothingDue
+	type claim struct {
+		request.Request
+		broken error
 	}
-	var broken error
-	err = b.write(ctx, func(tx *bolt.Tx) error {
-		broken = nil
+	got, err := write(ctx, b, func(tx *bolt.Tx) (claim, error) {
 		now := b.now()
 		for {
 			key := firstDue(tx, now)
 			if key == nil {
-				return request.ErrNothingDue
+				return claim{}, request.ErrNothingDue
 			}
 			id := request.ID(key[8:])
 			r, err := getRow(tx, id)
 			if err == nil && string(dueKey(r.WakeAt(), id)) == string(key) {
-				next = r
+				next := r
 				next.Lease = request.Lease{Fence: newFence(), Until: now.Add(lease), At: now}
 				next, err = put(tx, r, next)
-				return err
+				return claim{Request: next}, err
 			}
 			if err := tx.Bucket(bucketDue).Delete(key); err != nil {
-				return fmt.Errorf("mending due index: %w", err)
+				return claim{}, fmt.Errorf("mending due index: %w", err)
 			}
 			if err != nil && !errors.Is(err, request.ErrNotFound) {
-				// Unreadable: keep it for a version that can read it (Sweep finds it
-				// again) and do not let it stand before the others.
-				broken = fmt.Errorf("reading due request %s: %w", id, err)
-				return nil
+				// Unreadable: keep it for a version that can read it, and do not let it
+				// stand before the others.
+				return claim{broken: fmt.Errorf("reading due request %s: %w", id, err)}, nil
 			}
 		}
 	})
-	return next, errors.Join(err, broken)
+	return got.Request, errors.Join(err, got.broken)
 }
 
 // firstDue returns the first key of the due index if its time has come.
@@ -248,32 +291,40 @@ func firstDue(tx *bolt.Tx, now time.Time) []byte {
 	return key
 }
 
-// Sweep implements request.Store.
-func (b *Bolt) Sweep(ctx context.Context) (n int, err error) {
-	err = b.write(ctx, func(tx *bolt.Tx) error {
-		n = 0
+// Sweep implements request.Store. It reads beside the writers and takes the write
+// lock only for what is missing.
+func (b *Bolt) Sweep(ctx context.Context) (int, error) {
+	var missing []request.ID
+	err := boltError(b.db.View(func(tx *bolt.Tx) error {
 		due := tx.Bucket(bucketDue)
 		return tx.Bucket(bucketRequests).ForEach(func(_, blob []byte) error {
 			r, err := decode(blob)
 			if err != nil {
 				return nil //nolint:nilerr // one unreadable request must not keep the others asleep
 			}
-			at := r.WakeAt()
-			if at.IsZero() || due.Get(dueKey(at, r.ID)) != nil {
-				return nil
+			if at := r.WakeAt(); !at.IsZero() && due.Get(dueKey(at, r.ID)) == nil {
+				missing = append(missing, r.ID)
 			}
-			n++
-			return due.Put(dueKey(at, r.ID), []byte{})
+			return nil
 		})
-	})
-	return n, err
+	}))
+	if err != nil {
+		return 0, err
+	}
+	for i, id := range missing {
+		if _, err := b.Update(ctx, id, unchanged); err != nil { // writing it puts it into the index
+			return i, err
+		}
+	}
+	return len(missing), nil
 }
 
 // Check implements request.Store by writing.
 func (b *Bolt) Check(ctx context.Context) error {
-	return b.write(ctx, func(tx *bolt.Tx) error {
-		return tx.Bucket(bucketMeta).Put(keyCheck, []byte(b.now().UTC().Format(time.RFC3339)))
+	_, err := write(ctx, b, func(tx *bolt.Tx) (struct{}, error) {
+		return struct{}{}, tx.Bucket(bucketMeta).Put(keyCheck, []byte(b.now().UTC().Format(time.RFC3339)))
 	})
+	return err
 }
 
 // Records yields the lines of the audit record, oldest first. It holds a read

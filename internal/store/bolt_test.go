@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -104,5 +105,47 @@ func TestBoltUnreadableRequestDoesNotBlock(t *testing.T) {
 	}
 	if r, err := b.Claim(t.Context(), time.Minute); err != nil || r.ID != "good" {
 		t.Errorf("second Claim = %s, %v; want good", r.ID, err)
+	}
+}
+
+// The file's lock proves that the process before us is gone, so its leases need
+// not be waited out.
+func TestBoltGivesBackLeasesOfADeadProcess(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	b := openBolt(t, path)
+	create(t, b, "r1", due(0))
+	first, err := b.Claim(t.Context(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = b.Close()
+	again := openBolt(t, path)
+	second, err := again.Claim(t.Context(), time.Hour)
+	if err != nil || second.Lease.Fence == first.Lease.Fence {
+		t.Errorf("Claim = %v, want a new claim", err)
+	}
+}
+
+// A write that takes longer than its caller can wait is not said to have failed.
+func TestBoltSlowWriteIsUnsure(t *testing.T) {
+	b := openBolt(t, filepath.Join(t.TempDir(), "state.db"))
+	create(t, b, "r1", due(0))
+	busy, err := b.db.Begin(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err = b.Update(ctx, "r1", record("late"))
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, request.ErrUnavailable) {
+		t.Errorf("Update = %v, want the deadline and no promise that nothing was written", err)
+	}
+	if err := busy.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(5 * time.Second); count(t, b) != 1; {
+		if time.Now().After(deadline) {
+			t.Fatal("the write never took place")
+		}
 	}
 }

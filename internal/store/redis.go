@@ -164,8 +164,12 @@ func (s *Redis) Update(ctx context.Context, id request.ID, fn request.UpdateFunc
 // update reads, applies fn and swaps, again and again until no other writer
 // came between.
 func (s *Redis) update(ctx context.Context, id request.ID, from func(view) (request.Request, error), fn request.UpdateFunc) (request.Request, error) {
+	lost := false // an answer was, so a write of ours may stand
 	for {
 		v, err := s.view(ctx, id)
+		if err != nil && lost {
+			return request.Request{}, fmt.Errorf("writing request, answer lost: %w", errUnsure)
+		}
 		if err != nil {
 			return request.Request{}, err
 		}
@@ -178,27 +182,35 @@ func (s *Redis) update(ctx context.Context, id request.ID, from func(view) (requ
 			return next, err
 		}
 		next.Version = r.Version + 1
-		swapped, err := s.try(ctx, v, r, next, recs)
+		swapped, again, err := s.try(ctx, v, r, next, recs)
 		if err != nil || swapped {
 			return next, err
 		}
+		lost = lost || again
 		select {
 		case <-ctx.Done():
+			if lost {
+				return next, fmt.Errorf("writing request, answer lost: %w", errUnsure)
+			}
 			return next, fmt.Errorf("%w: too many writers: %w", request.ErrUnavailable, ctx.Err())
 		case <-time.After(mathrand.N(2 * time.Millisecond)): //nolint:gosec // jitter
 		}
 	}
 }
 
-// try makes one attempt at the swap and reports whether it took place.
-func (s *Redis) try(ctx context.Context, v view, old, next request.Request, recs []request.Record) (bool, error) {
+// errUnsure says that a write may or may not have taken place.
+var errUnsure = errors.New("it is not known whether the write took place")
+
+// try makes one attempt at the swap. It reports whether the swap took place, and
+// whether an answer was lost on the way.
+func (s *Redis) try(ctx context.Context, v view, old, next request.Request, recs []request.Record) (swapped, lost bool, err error) {
 	lines, head, err := s.chain(v.head, recs)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	body, err := json.Marshal(next)
 	if err != nil {
-		return false, fmt.Errorf("encoding request %s: %w", next.ID, err)
+		return false, false, fmt.Errorf("encoding request %s: %w", next.ID, err)
 	}
 	wake := ""
 	if at := next.WakeAt(); !at.IsZero() {
@@ -215,15 +227,16 @@ func (s *Redis) try(ctx context.Context, v view, old, next request.Request, recs
 	answer, err := s.swap.Run(ctx, s.client, keys, args...).Text()
 	if err != nil && ctx.Err() == nil && !errors.Is(redisError("", err), request.ErrUnavailable) {
 		// The answer was lost. The same token makes a second try harmless.
+		lost = true
 		answer, err = s.swap.Run(ctx, s.client, keys, args...).Text()
 		if err != nil {
-			return false, fmt.Errorf("writing request, answer lost: %w", err)
+			return false, true, fmt.Errorf("writing request: %w", errUnsure)
 		}
 	}
 	if err != nil {
-		return false, redisError("writing request", err)
+		return false, false, redisError("writing request", err)
 	}
-	return answer == "ok", nil
+	return answer == "ok", lost, nil
 }
 
 func unixMicro(t time.Time) int64 {
@@ -235,14 +248,14 @@ func unixMicro(t time.Time) int64 {
 
 // Claim implements request.Store.
 func (s *Redis) Claim(ctx context.Context, lease time.Duration) (request.Request, error) {
-	// Several replicas see the same list; whoever loses one entry tries the next.
-	ids, err := s.client.ZRange(ctx, keyDueSet, 0, 15).Result()
+	first, err := s.client.ZRangeWithScores(ctx, keyDueSet, 0, 15).Result()
 	if err != nil {
 		return request.Request{}, redisError("reading due index", err)
 	}
-	for _, id := range ids {
+	for _, z := range first {
+		id := fmt.Sprint(z.Member)
 		raw, err := s.claim.Run(ctx, s.client, []string{keyRow + id, keyDueSet},
-			id, lease.Microseconds(), newFence()).StringSlice()
+			id, lease.Microseconds(), newFence(), strconv.FormatFloat(z.Score, 'f', 0, 64)).StringSlice()
 		if err != nil {
 			return request.Request{}, redisError("claiming request", err)
 		}
@@ -251,6 +264,7 @@ func (s *Redis) Claim(ctx context.Context, lease time.Duration) (request.Request
 			return fromHash(raw[1:])
 		case "later": // the index is ordered: nothing after this one is due either
 			return request.Request{}, request.ErrNothingDue
+		case "gone", "taken": // another replica was faster; there may be more for us
 		}
 	}
 	return request.Request{}, request.ErrNothingDue
@@ -263,11 +277,11 @@ func (s *Redis) Sweep(ctx context.Context) (int, error) {
 	for scan.Next(ctx) {
 		id := scan.Val()[len(keyRow):]
 		v, err := s.view(ctx, request.ID(id))
-		if err != nil {
+		if errors.Is(err, request.ErrUnavailable) {
 			return n, err
 		}
-		if !v.exists || v.request.WakeAt().IsZero() {
-			continue
+		if err != nil || !v.exists || v.request.WakeAt().IsZero() {
+			continue // one unreadable request must not keep the others asleep
 		}
 		err = s.client.ZScore(ctx, keyDueSet, id).Err()
 		if err == nil {
@@ -276,8 +290,7 @@ func (s *Redis) Sweep(ctx context.Context) (int, error) {
 		if !errors.Is(err, redis.Nil) {
 			return n, redisError("reading due index", err)
 		}
-		same := func(r request.Request, _ time.Time) (request.Request, []request.Record, error) { return r, nil, nil }
-		if _, err := s.Update(ctx, v.request.ID, same); err != nil { // writing it puts it into the index
+		if _, err := s.Update(ctx, v.request.ID, unchanged); err != nil { // writing it puts it into the index
 			return n, err
 		}
 		n++

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -138,4 +139,37 @@ func newLossyProxy(t *testing.T, upstream string) *lossyProxy {
 		}
 	}()
 	return p
+}
+
+// One request that cannot be read must not keep the others from being served.
+func TestRedisSweepGoesOnPastAnUnreadableRequest(t *testing.T) {
+	s := openRedis(t, redistest.Start(t))
+	for _, id := range []request.ID{"a", "b", "c"} {
+		create(t, s, id, due(0))
+	}
+	if err := s.client.HSet(t.Context(), keyRow+"b", "request", "{").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.client.Del(t.Context(), keyDueSet).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Sweep(t.Context()); n != 2 || err != nil {
+		t.Errorf("Sweep = %d, %v; want 2", n, err)
+	}
+}
+
+// Another replica being faster with the first entry does not hide the second.
+func TestRedisClaimGoesOnPastATakenRequest(t *testing.T) {
+	s := openRedis(t, redistest.Start(t))
+	create(t, s, "first", due(-2*time.Second))
+	create(t, s, "second", due(-time.Second))
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			if _, err := s.Claim(t.Context(), time.Minute); err != nil {
+				t.Errorf("Claim = %v, want one of the two", err)
+			}
+		})
+	}
+	wg.Wait()
 }
