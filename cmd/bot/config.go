@@ -7,9 +7,11 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -145,8 +147,14 @@ func (s *settings) config() (config, error) {
 	if dir, _, _ := strings.Cut(s.StateDirectory, ":"); !filepath.IsAbs(c.stateFile) { // systemd separates several by colons
 		c.stateFile = filepath.Join(cmp.Or(dir, "."), cmp.Or(c.stateFile, "revoke-session.db"))
 	}
+	if dir := filepath.Dir(c.stateFile); c.redisURL == "" {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			wrong(cmp.Or(stateDirName(s), "STATE_FILE"), "names the directory %s, which does not exist", dir)
+		}
+	}
 	c.listen = s.ListenAddr
-	if _, _, err := net.SplitHostPort(c.listen); err != nil {
+	_, port, err := net.SplitHostPort(c.listen)
+	if _, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil {
 		wrong("LISTEN_ADDR", "must be an address such as :8080 or 127.0.0.1:8080")
 	}
 	ttl, err := time.ParseDuration(s.RequestTTL)
@@ -167,6 +175,14 @@ func (s *settings) config() (config, error) {
 		return config{}, &settingsError{problems}
 	}
 	return c, nil
+}
+
+// stateDirName is the setting that the state file's directory comes from.
+func stateDirName(s *settings) string {
+	if s.StateDirectory != "" && !filepath.IsAbs(s.StateFile) {
+		return "STATE_DIRECTORY"
+	}
+	return ""
 }
 
 func isLoopback(host string) bool {

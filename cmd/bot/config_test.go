@@ -34,15 +34,16 @@ func TestConfigDefaults(t *testing.T) {
 }
 
 func TestStateFile(t *testing.T) {
+	dir := t.TempDir()
 	tests := []struct {
 		env  []string
 		want string
 	}{
 		{nil, "revoke-session.db"},
-		{[]string{"STATE_DIRECTORY=/var/lib/bot"}, "/var/lib/bot/revoke-session.db"},
-		{[]string{"STATE_DIRECTORY=/var/lib/bot:/var/lib/other"}, "/var/lib/bot/revoke-session.db"},
-		{[]string{"STATE_DIRECTORY=/var/lib/bot", "STATE_FILE=x.db"}, "/var/lib/bot/x.db"},
-		{[]string{"STATE_DIRECTORY=/var/lib/bot", "STATE_FILE=/srv/x.db"}, "/srv/x.db"},
+		{[]string{"STATE_DIRECTORY=" + dir}, dir + "/revoke-session.db"},
+		{[]string{"STATE_DIRECTORY=" + dir + ":/other"}, dir + "/revoke-session.db"},
+		{[]string{"STATE_DIRECTORY=" + dir, "STATE_FILE=x.db"}, dir + "/x.db"},
+		{[]string{"STATE_DIRECTORY=/nowhere", "STATE_FILE=" + dir + "/x.db"}, dir + "/x.db"},
 		{[]string{"STATE_FILE=x.db"}, "x.db"},
 	}
 	for _, tt := range tests {
@@ -71,6 +72,9 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		{"REDIS_URL=localhost:6379", "REDIS_URL must be redis://"},
 		{"REDIS_URL=http://localhost", "REDIS_URL must be redis://"},
 		{"LISTEN_ADDR=8080", "LISTEN_ADDR must be an address"},
+		{"LISTEN_ADDR=127.0.0.1:99999", "LISTEN_ADDR must be an address"},
+		{"STATE_DIRECTORY=/nowhere", "STATE_DIRECTORY names the directory /nowhere, which does not exist"},
+		{"STATE_FILE=/nowhere/x.db", "STATE_FILE names the directory /nowhere, which does not exist"},
 		{"REQUEST_TTL=soon", "REQUEST_TTL must be a duration"},
 		{"REQUEST_TTL=0s", "REQUEST_TTL must be a duration"},
 		{"REQUEST_TTL=48h", "REQUEST_TTL must be a duration"},

@@ -203,7 +203,7 @@ func verbs() map[string]func(*testscript.TestScript, bool, []string) {
 
 func storyOf(ts *testscript.TestScript) *story { return ts.Value("story").(*story) }
 
-// personVerb: <person> says 'text' [channel] | clicks Label [times] | is told 'regexp' [times]
+// personVerb: <person> says 'text' [channel] | clicks Label [times|oldest] | is told 'regexp' [times]
 func personVerb(person string) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		s := storyOf(ts)
@@ -216,11 +216,17 @@ func personVerb(person string) func(*testscript.TestScript, bool, []string) {
 			d, err := s.world.Say(context.Background(), person, channel, args[1])
 			s.checkDelivery(ts, neg, d, err)
 		case len(args) >= 2 && args[0] == "clicks":
+			card, ok := s.noteCard(s.world.State())
+			if !ok {
+				ts.Fatalf("no card to click on")
+			}
 			times := 1
-			if len(args) == 3 {
+			if len(args) == 3 && args[2] == "oldest" {
+				card = s.world.State().Messages[0]
+			} else if len(args) == 3 {
 				times = number(ts, args[2])
 			}
-			s.click(ts, neg, person, args[1], times)
+			s.click(ts, neg, person, card, args[1], times)
 		case len(args) >= 3 && args[0] == "is" && args[1] == "told":
 			times := 1
 			if len(args) == 4 {
@@ -243,11 +249,7 @@ func (s *story) checkDelivery(ts *testscript.TestScript, neg bool, d sandbox.Del
 	}
 }
 
-func (s *story) click(ts *testscript.TestScript, neg bool, person, label string, times int) {
-	card, ok := s.noteCard(s.world.State())
-	if !ok {
-		ts.Fatalf("no card to click on")
-	}
+func (s *story) click(ts *testscript.TestScript, neg bool, person string, card sandbox.Message, label string, times int) {
 	if s.values[label] == "" {
 		ts.Fatalf("the card never had a button %s", label)
 	}
@@ -304,15 +306,16 @@ func cardVerb(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cardsVerb(ts *testscript.TestScript, _ bool, args []string) {
-	n := 0
-	for _, m := range storyOf(ts).world.State().Messages {
-		if !isReply(m) && !strings.HasPrefix(m.Channel, "D") {
-			n++
+	want := number(ts, args[0])
+	storyOf(ts).await(ts, args[0]+" cards", func(state sandbox.State) bool {
+		n := 0
+		for _, m := range state.Messages {
+			if !isReply(m) && !strings.HasPrefix(m.Channel, "D") {
+				n++
+			}
 		}
-	}
-	if n != number(ts, args[0]) {
-		ts.Fatalf("%d cards, want %s\n%s", n, args[0], chat(storyOf(ts).world.State()))
-	}
+		return n == want
+	})
 }
 
 // buttonsVerb: exactly these buttons stand on the card; none: no arguments.

@@ -52,16 +52,16 @@ func (a *API) Do(ctx context.Context, op, method, path string, in, out any) (Met
 	start := time.Now()
 	clientID := uuid.NewString()
 	meta, status, err := a.do(ctx, op, method, path, clientID, in, out)
-	if status == http.StatusUnauthorized || status == http.StatusForbidden {
-		if renewed := a.credential.forget(); renewed && status == http.StatusUnauthorized {
-			meta, status, err = a.do(ctx, op, method, path, clientID, in, out)
-		}
+	// A refusal had no effect, so asking once more with a new token is safe.
+	if status == http.StatusUnauthorized && a.credential.forget(renewUnauthorized) ||
+		status == http.StatusForbidden && a.credential.forget(renewForbidden) {
+		meta, status, err = a.do(ctx, op, method, path, clientID, in, out)
 	}
 	attrs := []any{
 		"op", op, "status", status, "request_id", meta.RequestID, "client_request_id", clientID,
 		"took", time.Since(start).Round(time.Millisecond),
 	}
-	if err != nil {
+	if err != nil && status != http.StatusNotFound { // which is an answer like any other
 		a.log.Warn("call to Microsoft failed", append(attrs, "error", err)...)
 	} else {
 		a.log.Debug("call to Microsoft", attrs...)
@@ -102,7 +102,7 @@ func (a *API) do(ctx context.Context, op, method, path, clientID string, in, out
 	defer resp.Body.Close()
 	meta := Meta{RequestID: resp.Header.Get("request-id")}
 	meta.Date, _ = http.ParseTime(resp.Header.Get("Date")) // absent or odd: zero
-	fail.Status, fail.RequestID = resp.StatusCode, meta.RequestID
+	fail.Status, fail.RequestID, fail.RetryAfter = resp.StatusCode, meta.RequestID, retryAfter(resp)
 	blob, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		fail.Code = errorCode(blob)

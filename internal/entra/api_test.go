@@ -60,7 +60,7 @@ func TestDoSendsWhatIsDocumented(t *testing.T) {
 
 func TestURLIsWhatIsCalled(t *testing.T) {
 	m := start(t, ok)
-	api := NewAPI(m.service.URL+"/", m.credential(secret), m.transport, Reads, m.api(Reads).log)
+	api := NewAPI(m.service.URL+"/", m.credential(), m.transport, Reads, m.api(Reads).log)
 	if got, want := api.URL("/v1.0/x"), m.service.URL+"/v1.0/x"; got != want {
 		t.Errorf("URL = %q, want %q", got, want)
 	}
@@ -71,7 +71,7 @@ func TestURLIsWhatIsCalled(t *testing.T) {
 
 func TestTokenIsFetchedOnce(t *testing.T) {
 	m := start(t, ok)
-	c := m.credential(secret)
+	c := m.credential()
 	reads, effects := m.apiOf(c, Reads), m.apiOf(c, Effects)
 	for range 5 {
 		if _, err := reads.Do(t.Context(), "read", "GET", "/v1.0/x", nil, nil); err != nil {

@@ -42,7 +42,9 @@ type Error struct {
 	Status    int    // HTTP status; 0 if there was no usable answer
 	Code      string // Graph's error.code, or AADSTS…
 	RequestID string
-	Err       error // the cause where there was no answer
+	// RetryAfter is how long the service asked to wait, capped; 0 if it did not.
+	RetryAfter time.Duration
+	Err        error // the cause where there was no answer
 }
 
 func (e *Error) Error() string {
@@ -81,9 +83,12 @@ type Credential struct {
 	born   time.Time
 }
 
-// forgetAfter is how old a token must be before a refusal makes us fetch another:
-// a refused app would otherwise ask for one at every call.
-const forgetAfter = time.Minute
+// How old a token must be before a refusal makes us fetch another: a refused app
+// would otherwise ask for one at every call.
+const (
+	renewUnauthorized = time.Second
+	renewForbidden    = 10 * time.Second
+)
 
 // NewSecretCredential returns the credential of an app with a client secret.
 // authority is the login host, such as PublicAuthority; transport is used as it
@@ -107,13 +112,13 @@ func NewSecretCredential(authority, tenant, clientID, secret string, transport h
 }
 
 // forget drops cached tokens after Microsoft has refused one, unless they are
-// quite new, and reports whether it did. A token keeps the permissions that the
+// younger than age, and reports whether it did. A token keeps the permissions that the
 // app had when it was issued, so without this a permission granted after a
 // refusal would stay unnoticed for an hour.
-func (c *Credential) forget() bool {
+func (c *Credential) forget(age time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.born) < forgetAfter {
+	if time.Since(c.born) < age {
 		return false
 	}
 	client, err := c.build()

@@ -105,7 +105,7 @@ func trusting(s *httptest.Server) *recorder {
 // api returns an API of the stand-in with a credential of its own.
 func (m *microsoft) api(retry Retry) *API {
 	m.t.Helper()
-	return m.apiOf(m.credential(secret), retry)
+	return m.apiOf(m.credential(), retry)
 }
 
 func (m *microsoft) apiOf(c *Credential, retry Retry) *API {
@@ -113,7 +113,7 @@ func (m *microsoft) apiOf(c *Credential, retry Retry) *API {
 	return NewAPI(m.service.URL, c, m.transport, retry, log)
 }
 
-func (m *microsoft) credential(secret string) *Credential {
+func (m *microsoft) credential() *Credential {
 	m.t.Helper()
 	c, err := NewSecretCredential(m.login.URL, tenant, clientID, secret, m.transport)
 	if err != nil {

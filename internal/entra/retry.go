@@ -2,8 +2,10 @@ package entra
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
@@ -15,8 +17,8 @@ type Retry int
 const (
 	// Reads are safe to repeat: throttling, 5xx and connections that broke.
 	Reads Retry = iota
-	// Effects are repeated only where Microsoft says that it did nothing (429).
-	// After anything else the caller has to look before it asks again.
+	// Effects are never repeated here: the caller has to look at what happened
+	// before it asks again.
 	Effects
 )
 
@@ -64,18 +66,15 @@ func retrying(transport http.RoundTripper, policy Retry) *http.Client {
 // again decides whether to try once more. It gives up at once when the wait
 // would outlast the caller's context, so that the caller still sees the answer.
 func (p Retry) again(ctx context.Context, resp *http.Response, err error) bool {
-	if ctx.Err() != nil {
+	if p != Reads || ctx.Err() != nil {
 		return false
 	}
 	if err != nil {
-		return p == Reads
+		return true
 	}
 	switch resp.StatusCode {
-	case http.StatusTooManyRequests:
-	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		if p != Reads {
-			return false
-		}
+	case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
+		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 	default:
 		return false
 	}
@@ -88,8 +87,21 @@ func wait(least, most time.Duration, n int, resp *http.Response) time.Duration {
 	if after := retryAfter(resp); after > 0 {
 		return after
 	}
+	return jittered(least, most, n)
+}
+
+func jittered(least, most time.Duration, n int) time.Duration {
 	full := retryablehttp.DefaultBackoff(least, most, n, nil)
 	return full/2 + rand.N(full/2+1) //nolint:gosec // jitter
+}
+
+// Backoff is how long to wait before asking for an effect for the n-th time again
+// (n from 1): what the service asked for, or else exponential with jitter.
+func Backoff(n int, err error) time.Duration {
+	if e, ok := errors.AsType[*Error](err); ok && e.RetryAfter > 0 {
+		return e.RetryAfter
+	}
+	return jittered(500*time.Millisecond, 4*time.Second, n-1)
 }
 
 // retryAfter reads the header in either of its forms, capped; 0 if there is none.
@@ -97,5 +109,12 @@ func retryAfter(resp *http.Response) time.Duration {
 	if resp == nil || resp.Header.Get("Retry-After") == "" {
 		return 0
 	}
-	return min(retryablehttp.DefaultBackoff(0, 0, 0, resp), retryAfterMax)
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
+		return min(time.Duration(max(seconds, 0))*time.Second, retryAfterMax)
+	}
+	date, err := http.ParseTime(resp.Header.Get("Retry-After"))
+	if err != nil {
+		return 0
+	}
+	return min(max(time.Until(date), 0), retryAfterMax)
 }

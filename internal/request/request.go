@@ -210,7 +210,7 @@ type Outcome struct {
 	ValidFrom  time.Time `json:"valid_from,omitzero"` // read back; zero if it could not be
 	ReadBack   bool      `json:"read_back,omitempty"` // ValidFrom has moved, which is proof
 	AnswerLost bool      `json:"answer_lost,omitempty"`
-	Sends      int       `json:"sends"` // how often the effect was asked for
+	Sends      int       `json:"sends"` // how often it was asked for in a way that could have had the effect
 	RequestIDs []string  `json:"request_ids,omitempty"`
 }
 
@@ -254,6 +254,7 @@ const (
 	AlreadyPlanned    Reason = "already-planned"
 	StillChecking     Reason = "still-checking"
 	UnknownCard       Reason = "unknown-card"
+	OtherCard         Reason = "other-card" // a copy of the request's card
 	TargetMissing     Reason = "target-missing"
 	TargetGuest       Reason = "target-guest"
 	TargetUnknown     Reason = "target-unknown"
@@ -300,6 +301,9 @@ type Card struct {
 	// Fence is that of the claim in which the card became wanted: a later claim
 	// has to look whether an earlier one posted it.
 	Fence string `json:"fence,omitempty"`
+	// Doubt says that a post was tried whose answer was lost: a copy may stand, or
+	// still appear.
+	Doubt bool `json:"doubt,omitempty"`
 }
 
 // Thread is what stands under the card.

@@ -296,8 +296,11 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 
 // mayPress is the gate for a button.
 func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reason, Fault) {
-	if !sameCard(r, press) || !slices.Contains(verbs, press.Verb) {
+	if !samePlace(r, press) || !slices.Contains(verbs, press.Verb) {
 		return UnknownCard, Fault{}
+	}
+	if r.Card.TS != "" && r.Card.TS != press.MessageTS {
+		return OtherCard, Fault{}
 	}
 	switch r.State {
 	case Received:
@@ -320,11 +323,13 @@ func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reaso
 	if !press.At.Before(r.Expires) || now.Sub(r.Expires) > JudgeGrace {
 		return AlreadyExpired, Fault{}
 	}
+	if press.Verb == Cancel && (press.By.SlackUser == r.Origin.SlackUser || e.Caller.Standing == Member && e.Caller.Is(r.Requester)) {
+		// Whoever asked may take it back: administrator or no longer, and also while
+		// nobody can be looked up.
+		return "", Fault{}
+	}
 	if why := p.mayUse(r.Origin.Channel, e.Place); why != "" {
 		return why, e.Fault
-	}
-	if press.Verb == Cancel && e.Caller.Standing == Member && e.Caller.Is(r.Requester) {
-		return "", Fault{} // whoever asked may take it back, administrator or no longer
 	}
 	if why := isAdministrator(e.Caller); why != "" {
 		return why, e.Caller.Fault
@@ -345,13 +350,12 @@ func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reaso
 	return "", Fault{}
 }
 
-// sameCard reports whether a press is on the very message that this request's
-// card is: same workspace (or same Grid organization), channel and timestamp.
-func sameCard(r Request, press Press) bool {
+// samePlace reports whether a press comes from where this request's card is: the
+// same workspace (or Grid organization) and channel.
+func samePlace(r Request, press Press) bool {
 	sameOrg := press.By.Enterprise != "" && press.By.Enterprise == r.Origin.Enterprise // the same Grid
 	return (press.By.Team == r.Origin.Team || sameOrg) &&
-		press.By.Channel == r.Origin.Channel &&
-		(r.Card.TS == "" || r.Card.TS == press.MessageTS)
+		press.By.Channel == r.Origin.Channel
 }
 
 // mayConfirm is the second person's part of the gate: another human than the
@@ -466,6 +470,7 @@ func reported(r Request, s Shown, now time.Time) (Request, []Record) {
 	if s.Card.TS != "" {
 		r.Card.TS, r.Card.Face = s.Card.TS, s.Card.Face
 	}
+	r.Card.Doubt = r.Card.Doubt || s.Card.Doubt
 	if s.PlanTS != "" {
 		r.Thread.PlanTS = s.PlanTS
 	}

@@ -17,7 +17,7 @@ import (
 const (
 	LeaseFor     = 30 * time.Second
 	LookWithin   = 9 * time.Second  // all look-ups of a step, side by side
-	RevokeWithin = 10 * time.Second // one attempt, without its last look
+	RevokeWithin = 15 * time.Second // one attempt, without its last look
 	LastLook     = 3 * time.Second
 	ReportWithin = 12 * time.Second
 	writeWithin  = 4 * time.Second
@@ -316,7 +316,7 @@ func (s *Service) revoke(ctx context.Context, r Request, resumed bool) Outcome {
 // finish writes the outcome, and tries again for as long as the lease lasts: an
 // outcome that is not written has to be found out again by the next worker.
 func (s *Service) finish(ctx context.Context, r Request, o Outcome) (Request, error) {
-	deadline := time.Now().Add(LeaseFor - RevokeWithin - LastLook - 2*writeWithin)
+	deadline := time.Now().Add(LeaseFor - RevokeWithin - LastLook - 2*writeWithin) // a new try takes a whole write
 	for {
 		next, err := s.apply(ctx, r, Executed{o})
 		if err == nil || errors.Is(err, ErrLeaseLost) || time.Now().After(deadline) {

@@ -11,8 +11,7 @@ import (
 
 // Bounds of one revocation; the caller's context bounds the whole.
 const (
-	maxSends   = 3
-	sendPause  = 500 * time.Millisecond
+	maxSends   = 6
 	readBacks  = 3 // directory replicas lag
 	readPause  = 400 * time.Millisecond
 	readWithin = request.LastLook
@@ -71,17 +70,23 @@ func (g *Graph) Revoke(ctx context.Context, p request.Plan, a request.Attempt) r
 		return o
 	}
 	doubt := a.Resumed // something may have happened that no answer told of
+	var err error
 	for try := range maxSends {
-		if ctx.Err() != nil || try > 0 && !pause(ctx, sendPause) {
+		if ctx.Err() != nil || try > 0 && !pause(ctx, entra.Backoff(try, err)) {
 			break
 		}
 		var out struct {
 			Value *bool `json:"value"`
 		}
-		meta, err := g.effects.Do(ctx, "revoke sign-in sessions", http.MethodPost, revokePath(id), nil, &out)
-		o = evidence(o, meta)
+		var meta entra.Meta
+		meta, err = g.effects.Do(ctx, "revoke sign-in sessions", http.MethodPost, revokePath(id), nil, &out)
 		var v verdict
 		v, o.Trouble, o.Fault = classify(err)
+		if v == later {
+			o.At = when(o, meta)
+			continue
+		}
+		o = evidence(o, meta)
 		if o.Fault.System != request.Entra { // without a token nothing was sent
 			o.Sends++
 		}
@@ -102,6 +107,9 @@ func (g *Graph) Revoke(ctx context.Context, p request.Plan, a request.Attempt) r
 		if o = g.readBack(ctx, id, a.Before, o, 1); o.ReadBack {
 			return lost(o)
 		}
+	}
+	if !doubt {
+		return refusal(o)
 	}
 	// One last look: the caller's time may have ended while an answer was awaited.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), readWithin)
@@ -159,8 +167,14 @@ func evidence(o request.Outcome, meta entra.Meta) request.Outcome {
 	if meta.RequestID != "" {
 		o.RequestIDs = append(o.RequestIDs, meta.RequestID)
 	}
-	if !meta.Date.IsZero() {
-		o.At = meta.Date.UTC()
-	}
+	o.At = when(o, meta)
 	return o
+}
+
+// when is Microsoft's clock where it was told.
+func when(o request.Outcome, meta entra.Meta) time.Time {
+	if meta.Date.IsZero() {
+		return o.At
+	}
+	return meta.Date.UTC()
 }

@@ -22,6 +22,7 @@ type verdict int
 const (
 	took    verdict = iota // it happened
 	refused                // it did not, and asking again will not help
+	later                  // it did not, and asking again later will help
 	unclear                // it may have happened
 )
 
@@ -36,8 +37,10 @@ func classify(err error) (verdict, request.Trouble, request.Fault) {
 	}
 	f := request.Fault{System: request.System(e.System), Status: e.Status, Code: e.Code, RequestID: e.RequestID}
 	switch {
+	case e.Status == http.StatusTooManyRequests && e.System == entra.SystemEntra:
+		return refused, request.Throttled, f // which has had its retries
 	case e.Status == http.StatusTooManyRequests:
-		return refused, request.Throttled, f
+		return later, request.Throttled, f
 	case e.System == entra.SystemEntra && e.Status >= 400 && e.Status < 500, e.Status == http.StatusUnauthorized:
 		return refused, request.CredentialRejected, f
 	case e.System == entra.SystemEntra:
@@ -54,8 +57,11 @@ func classify(err error) (verdict, request.Trouble, request.Fault) {
 
 func segment(id string) string { return "/v1.0/users/" + url.PathEscape(id) }
 
-// pause waits, or returns false if ctx ends first.
+// pause waits, or returns false: at once if ctx will not last that long.
 func pause(ctx context.Context, d time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
+		return false
+	}
 	select {
 	case <-ctx.Done():
 		return false

@@ -19,7 +19,7 @@ type Fault struct {
 	Code       string        // Slack's error, given with 200 unless Status says otherwise; Graph's error.code; Entra's error
 	RetryAfter time.Duration // answered in whole seconds, rounded up
 	Delay      time.Duration // answer late
-	Drop       bool          // take effect, then cut the connection without an answer
+	Drop       bool          // take effect, then cut the connection without an answer; with Delay, cut at once and take effect that much later
 	Hang       bool          // neither take effect nor answer until the client gives up
 	Times      int           // how often; 0 until cleared
 }

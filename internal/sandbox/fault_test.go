@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -150,12 +151,14 @@ func TestAwait(t *testing.T) {
 		t.Errorf("got %v, want %v", err, reason)
 	}
 	// The work happens in another goroutine, as a bot's would.
-	go func() {
+	var work sync.WaitGroup
+	defer work.Wait()
+	work.Go(func() {
 		if err := f.SetRole("heidi", true); err != nil {
 			t.Error(err)
 		}
 		f.api("chat.postMessage", "channel", incidentChannel, "text", "here")
-	}()
+	})
 	waiting, stop := context.WithTimeout(t.Context(), 10*time.Second)
 	defer stop()
 	state, err := f.Await(waiting, func(s State) bool { return len(s.Messages) == 1 })

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -88,6 +89,10 @@ func (s *Sandbox) apply(f Fault, w *callWriter, r *http.Request, answer standIn)
 		<-r.Context().Done()
 		return false
 	}
+	if f.Drop && f.Delay > 0 {
+		s.applyLate(f, w, r, answer)
+		return false
+	}
 	if f.Delay > 0 {
 		timer := time.NewTimer(f.Delay)
 		defer timer.Stop()
@@ -107,6 +112,22 @@ func (s *Sandbox) apply(f Fault, w *callWriter, r *http.Request, answer standIn)
 	}
 	answer(w, r)
 	return true
+}
+
+// applyLate lets r take effect long after its client has given up on it.
+func (s *Sandbox) applyLate(f Fault, w *callWriter, r *http.Request, answer standIn) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // cut short by the client: there is nothing to take effect
+	}
+	late := r.Clone(context.WithoutCancel(r.Context()))
+	late.Body = io.NopCloser(bytes.NewReader(body))
+	call := w.call
+	time.AfterFunc(f.Delay, func() {
+		if s.ctx.Err() == nil {
+			answer(&callWriter{ResponseWriter: discardWriter{}, call: call}, late)
+		}
+	})
 }
 
 // discardWriter swallows the answer that a dropped connection loses.

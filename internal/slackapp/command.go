@@ -14,8 +14,8 @@ const maxUser = 256
 
 var (
 	objectID = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
-	// upn has the characters that Entra allows in a sign-in name.
-	upn     = regexp.MustCompile(`^[A-Za-z0-9'._!#^~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
+	// upn takes what could be a sign-in name; whether it is one is Entra's to say.
+	upn     = regexp.MustCompile(`^[A-Za-z0-9'._!#$%&*+/=?^{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
 	escaped = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
 )
 

@@ -178,6 +178,23 @@ func TestStoreDownIsSaidAtOnce(t *testing.T) {
 	}
 }
 
+// Slack shows no body to whoever pressed a button, so the words go another way.
+func TestPressFromAnUnknownWorkspaceIsAnswered(t *testing.T) {
+	told := make(chan struct{}, 1)
+	body := strings.Replace(pressBody(), "%22id%22%3A%22T1%22%2C%22domain", "%22id%22%3A%22T2%22%2C%22domain", 1)
+	body = strings.Replace(body, url.QueryEscape("https://hooks.slack.com/actions/T1/1/x"), "HOOK", 1)
+	b := &inbox{}
+	deliverTo(t, b, "/slack/interactivity", body, nil, func(http.ResponseWriter, *http.Request) { told <- struct{}{} })
+	select {
+	case <-told:
+	case <-time.After(10 * time.Second):
+		t.Error("nobody was told")
+	}
+	if len(b.notes) != 0 {
+		t.Errorf("stored %v", b.notes)
+	}
+}
+
 func TestDeliveryKey(t *testing.T) {
 	a, b := deliveryKey([]byte("a")), deliveryKey([]byte("b"))
 	if a == b || a != deliveryKey([]byte("a")) || len(a) != 24 {

@@ -219,7 +219,7 @@ func TestEveryReasonIsWorded(t *testing.T) {
 	reasons := []request.Reason{
 		request.NotVerified, request.NotAdministrator, request.OwnRequest, request.OwnAccount, request.RequesterNotAdmin,
 		request.AlreadyConfirmed, request.AlreadyDone, request.AlreadyCanceled, request.AlreadyExpired, request.AlreadyRefused,
-		request.AlreadyPlanned, request.StillChecking, request.UnknownCard, request.TargetMissing, request.TargetGuest,
+		request.AlreadyPlanned, request.StillChecking, request.UnknownCard, request.OtherCard, request.TargetMissing, request.TargetGuest,
 		request.TargetUnknown, request.TargetChanged, request.ChannelShared, request.ChannelDirect, request.ChannelNotAllowed,
 		request.ChannelUnreadable, request.ChannelUnknown, request.CardNotPosted, request.CommandTooOld, request.ResultByMessage,
 	}

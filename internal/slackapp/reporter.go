@@ -128,10 +128,18 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 	if ts == "" {
 		posted, err := rp.post(ctx, r, "", partCard, msg)
 		if err != nil {
+			s.Card.Doubt = classify(err).kind == transient
 			return err
 		}
 		s.Card = request.Card{TS: posted, Face: face}
 		return nil
+	}
+	if r.Card.Doubt && r.Card.TS != "" { // a copy that appeared late would keep its buttons
+		found, err := rp.cardsInChannel(ctx, r)
+		if err != nil {
+			return err
+		}
+		rp.delete(ctx, r, slices.DeleteFunc(found, func(copied string) bool { return copied == ts }))
 	}
 	err := rp.update(ctx, r, ts, partCard, msg)
 	if err != nil && !cannotChange(err) {

@@ -2,6 +2,8 @@ package slackapp
 
 import (
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,7 +12,7 @@ import (
 
 const (
 	foreignText     = "This app is not set up for your workspace. Nothing was done."
-	notRecordedText = "Nothing was recorded: the bot's store cannot be reached, so nothing will be run. Try again in a minute. If it is urgent, revoke the sessions in the Entra admin center (Users > the user > Revoke sessions)."
+	notRecordedText = "Nothing was recorded: the bot's store cannot be reached or written, so nothing will be run. Try again in a minute. If it is urgent, revoke the sessions in the Entra admin center (Users > the user > Revoke sessions)."
 	tooManyText     = "Nothing was recorded: too many presses are waiting on this card already. Try again in a minute."
 	unsureText      = "The bot's store did not confirm in time, so this may not have been recorded. Watch the channel for a moment before you try again: if it was recorded, it still takes effect."
 )
@@ -40,9 +42,9 @@ func resultSentence(r request.Request) string { return sentence(r.Outcome.Result
 
 func title(result request.Result) string {
 	if result == request.SignedOut || result == request.SignedOutWithinHour {
-		return "Signed out: "
+		return "Sessions revoked: "
 	}
-	return "Not signed out: "
+	return "Sessions not revoked: "
 }
 
 // evidenceLines says what the result rests on, and what to do where it is not a
@@ -87,7 +89,7 @@ func evidenceLines(r request.Request) []string {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-const byHand = " Until then, revoke the sessions in the Entra admin center (Users > the user > Revoke sessions)."
+const byHand = " If it is urgent, revoke the sessions in the Entra admin center (Users > the user > Revoke sessions)."
 
 // remedy says why a revocation did not succeed and what most likely helps.
 func remedy(o request.Outcome) string {
@@ -97,6 +99,9 @@ func remedy(o request.Outcome) string {
 	case request.Forbidden:
 		return "Microsoft refuses this app" + detail(o.Fault) + ". Most likely the application permission User.RevokeSessions.All is missing or has no admin consent." + byHand
 	case request.CredentialRejected:
+		if o.Fault.System == request.Graph {
+			return "Microsoft did not accept the bot's token" + detail(o.Fault) + ". Send the command again; if it stays so, look at the app registration." + byHand
+		}
 		return "Microsoft did not let the bot sign in" + detail(o.Fault) + ". Most likely its client secret has expired: set a new one." + byHand
 	case request.Throttled:
 		return "Microsoft is throttling the bot" + detail(o.Fault) + ". Send the command again in a minute." + byHand
@@ -117,6 +122,23 @@ func remedy(o request.Outcome) string {
 	}
 	return "Unknown trouble."
 }
+
+// advice says what helps against a fault: often only the bot's operator can.
+func advice(f request.Fault) string {
+	refused := f.Status == http.StatusUnauthorized || f.Status == http.StatusForbidden
+	switch {
+	case f.System == request.Entra && f.Status >= 400 && f.Status < 500 && f.Status != http.StatusTooManyRequests:
+		return "The bot can't sign in to Microsoft: its operator has to renew the client secret." + byHand
+	case f.System == request.Graph && refused:
+		return "The bot lacks a permission, most likely User.Read.All with admin consent: its operator has to grant it." + byHand
+	case f.System == request.Slack && slices.Contains(operatorCodes, f.Code):
+		return "The bot's Slack token is not usable for this: its operator has to look at it." + byHand
+	}
+	return "Try again in a minute." + byHand
+}
+
+// operatorCodes are Slack errors that only the bot's operator can mend.
+var operatorCodes = []string{"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive", "missing_scope", "not_allowed_token_type"}
 
 // detail quotes what can be looked up about a fault.
 func detail(f request.Fault) string {
@@ -172,12 +194,14 @@ func replyText(r request.Request, a request.Reply) string {
 		return "This request is still being looked up. Try again in a moment."
 	case request.UnknownCard:
 		return "I don't know this card or button, so nothing was done. Send the command again: " + example
+	case request.OtherCard:
+		return "This is an outdated copy of the card, so nothing was done. Use the other card of the same request in this channel."
 	case request.TargetMissing:
 		return esc(notFoundSentence(r.Target.UPN)) + "\nIt has to be the sign-in name (user principal name), which can differ from the e-mail address. Nothing was done."
 	case request.TargetGuest:
 		return fmt.Sprintf("%s (%s) is a guest or signs in at another organization, so their sessions can't be revoked here: Microsoft would say yes and do nothing. Nothing was done. Ask their home organization, or block or remove the account in this tenant.", upn, code(r.Target.Name))
 	case request.TargetUnknown:
-		return "Microsoft could not be asked about the account" + detail(a.Fault) + ". Nothing was done. Try again in a minute." + byHand
+		return "Microsoft could not be asked about the account" + detail(a.Fault) + ". Nothing was done. " + advice(a.Fault)
 	case request.TargetChanged:
 		return fmt.Sprintf("Nothing was run: the account behind %s has changed since the card was posted. Send the command again and look at the new card.", upn)
 	case request.ChannelShared:
@@ -189,7 +213,7 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.ChannelUnreadable:
 		return "I am not in this channel, or can't see what it is, so nothing was done. Use the incident's channel and invite me with `/invite`, then send the command again."
 	case request.ChannelUnknown:
-		return "Slack could not be asked about this channel" + detail(a.Fault) + ". Nothing was done. Try again in a minute."
+		return "Slack could not be asked about this channel" + detail(a.Fault) + ". Nothing was done. " + advice(a.Fault)
 	case request.CardNotPosted:
 		if a.Fault.Code == "not_in_channel" || a.Fault.Code == "channel_not_found" {
 			return "I am not in this channel, so I could not post the card. Nothing was done. Invite me with `/invite`, then send the command again."
@@ -198,7 +222,7 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.CommandTooOld:
 		return fmt.Sprintf("Your command of %s could not be worked on in time, because the bot was down. Nothing was done. If it is still needed, send it again.", clock(r.Received))
 	case request.ResultByMessage:
-		return esc(resultSentence(r)) + "\nThe channel of this request can't be posted to any more, so here is the result.\n" + bullets(evidenceLines(r))
+		return esc(resultSentence(r)) + "\nThe request's thread can't be written to any more, so here is the result.\n" + bullets(evidenceLines(r))
 	}
 	return "Nothing was done, for a reason this version can't word: " + code(string(a.Reason))
 }
@@ -227,7 +251,7 @@ func standingText(a request.Reply) string {
 	case request.EntraGuest:
 		return "Your Entra account is a guest here, so you don't count as an administrator."
 	case request.Unverified:
-		return "I could not check who you are" + detail(a.Fault) + ". Try again in a minute." + byHand
+		return "I could not check who you are" + detail(a.Fault) + ". " + advice(a.Fault)
 	case request.Member:
 	}
 	return "I could not tell who you are."
