@@ -98,7 +98,7 @@ func accountType(t request.Target) string {
 	if t.Enabled {
 		return "member, enabled"
 	}
-	return "member, sign-in already blocked"
+	return "member, disabled (sign-in blocked)"
 }
 
 func buttons(r request.Request) slack.Block {
