@@ -78,16 +78,16 @@ func (e *Error) NotFound() bool {
 type Credential struct {
 	build func() (confidential.Client, error)
 
-	mu     sync.Mutex
-	client confidential.Client
-	born   time.Time
+	mu      sync.Mutex
+	client  confidential.Client
+	fetched time.Time // when Entra last gave a token
 }
 
 // How old a token must be before a refusal makes us fetch another: a refused app
 // would otherwise ask for one at every call.
 const (
-	renewUnauthorized = time.Second
-	renewForbidden    = 10 * time.Second
+	renewUnauthorized = 200 * time.Millisecond
+	renewForbidden    = time.Second
 )
 
 // NewSecretCredential returns the credential of an app with a client secret.
@@ -107,7 +107,6 @@ func NewSecretCredential(authority, tenant, clientID, secret string, transport h
 	if c.client, err = c.build(); err != nil {
 		return nil, fmt.Errorf("app credential: %w", err)
 	}
-	c.born = time.Now()
 	return c, nil
 }
 
@@ -118,14 +117,14 @@ func NewSecretCredential(authority, tenant, clientID, secret string, transport h
 func (c *Credential) forget(age time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.born) < age {
+	if time.Since(c.fetched) < age {
 		return false
 	}
 	client, err := c.build()
 	if err != nil {
 		return false
 	}
-	c.client, c.born = client, time.Now()
+	c.client = client
 	return true
 }
 
@@ -138,6 +137,11 @@ func (c *Credential) Token(ctx context.Context, base string) (string, error) {
 	got, err := client.AcquireTokenByCredential(ctx, []string{strings.TrimSuffix(base, "/") + "/.default"})
 	if err != nil {
 		return "", tokenError(err)
+	}
+	if got.Metadata.TokenSource == confidential.TokenSourceIdentityProvider {
+		c.mu.Lock()
+		c.fetched = time.Now()
+		c.mu.Unlock()
 	}
 	return got.AccessToken, nil
 }

@@ -30,7 +30,7 @@ func TestRefusedTokenIsRenewed(t *testing.T) {
 				if _, err := c.Token(t.Context(), m.service.URL); err != nil {
 					t.Fatal(err)
 				}
-				c.born = time.Now().Add(-tt.age)
+				c.fetched = time.Now().Add(-tt.age)
 				_, err := m.apiOf(c, policy).Do(t.Context(), "try", http.MethodPost, "/v1.0/x", nil, nil)
 				if got := len(m.seen()); got != tt.calls {
 					t.Errorf("%d calls, want %d", got, tt.calls)

@@ -129,15 +129,16 @@ type Target struct {
 	Fault     Fault     `json:"fault,omitzero"`
 }
 
-// clockGrain is how coarsely Microsoft tells the time: headers and the time from
-// which sessions count are whole seconds.
-const clockGrain = 2 * time.Second
+// clockSkew is how far Microsoft's machines may disagree about the time, besides
+// telling it in whole seconds. Being too strict here is worse than too lenient: an
+// effect that is not recognized is asked for again and reported as missing.
+const clockSkew = time.Minute
 
-// mark is the time after which a change of ValidFrom is due to us: not only later
-// than the value that was read, which may have come from a directory copy that
-// lagged behind somebody else's change, but than the reading itself.
+// mark is the time after which ValidFrom is due to us: later than the value that
+// was read, and not much older than the reading, because that value may have come
+// from a directory copy that lagged behind somebody else's change.
 func (t Target) mark() time.Time {
-	if seen := t.AsOf.Add(-clockGrain); !t.AsOf.IsZero() && seen.After(t.ValidFrom) {
+	if seen := t.AsOf.Add(-clockSkew); !t.AsOf.IsZero() && seen.After(t.ValidFrom) {
 		return seen
 	}
 	return t.ValidFrom

@@ -533,10 +533,10 @@ func TestMark(t *testing.T) {
 		t    Target
 		want time.Time
 	}{
-		{"look later than value", Target{ValidFrom: t0.Add(-time.Hour), AsOf: t0}, t0.Add(-clockGrain)},
-		{"value in the same second", Target{ValidFrom: t0, AsOf: t0}, t0},
+		{"look later than value", Target{ValidFrom: t0.Add(-time.Hour), AsOf: t0}, t0.Add(-clockSkew)},
+		{"value just before the look", Target{ValidFrom: t0, AsOf: t0}, t0},
 		{"no clock", Target{ValidFrom: t0}, t0},
-		{"never set", Target{AsOf: t0}, t0.Add(-clockGrain)},
+		{"never set", Target{AsOf: t0}, t0.Add(-clockSkew)},
 		{"nothing known", Target{}, time.Time{}},
 	}
 	for _, tt := range tests {
