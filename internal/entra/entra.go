@@ -86,7 +86,7 @@ type Credential struct {
 // How old a token must be before a refusal makes us fetch another: a refused app
 // would otherwise ask for one at every call.
 const (
-	renewUnauthorized = 200 * time.Millisecond
+	renewUnauthorized = time.Second
 	renewForbidden    = time.Second
 )
 
