@@ -1,10 +1,12 @@
 // Package request is the domain: one asked-for revocation, who may do what to
-// it and what follows. It holds the only judgement in the program (transitions.go),
-// the service that carries judgements out (service.go, worker.go) and the short
-// wishes it has of the other rooms (the interfaces in service.go).
+// it and what follows. It holds the only judgment in the program (gate.go, with
+// what follows from it in transitions.go and showing.go), the service that carries
+// judgments out (service.go, worker.go, steps.go) and the short wishes it has of
+// the other rooms (the interfaces in service.go).
 //
 // It must not know Slack, Microsoft, Redis or HTTP: standard library only, and
-// every fact arrives as a value. Facts come from outside, judgement is made here.
+// every fact arrives as a value (facts.go). Facts come from outside, judgment is
+// made here.
 package request
 
 import (
@@ -19,8 +21,8 @@ type ID string
 // State is where a request is in its life.
 type State string
 
-// The states in the order of a request's life. A request leaves the first six
-// only by a transition; the last four are final.
+// The states in the order of a request's life. Done, Refused, Canceled and Expired
+// are final; a request leaves the others only by a transition.
 const (
 	Received  State = "received"  // the command is stored, nobody has been looked up yet
 	Pending   State = "pending"   // a card waits for a second administrator
@@ -33,187 +35,6 @@ const (
 	Canceled  State = "canceled" // closed by a person
 	Expired   State = "expired"  // closed by time
 )
-
-// SlackUser names a person's Slack account. Slack's display names and user
-// names can be changed by their owners and are never used.
-type SlackUser struct {
-	Enterprise string `json:"enterprise,omitempty"`
-	Team       string `json:"team"`
-	User       string `json:"user"`
-}
-
-// Origin is where a command or press came from.
-type Origin struct {
-	SlackUser
-	Channel string `json:"channel"`
-	// Home is the user's own workspace as the delivery states it, where it does:
-	// through Slack Connect it is not the workspace of the channel.
-	Home string `json:"home,omitempty"`
-}
-
-// Standing says how far a Slack user could be identified.
-type Standing string
-
-// Only Member is somebody; every other standing is nobody, with the reason.
-const (
-	Member           Standing = "member" // one enabled Entra member, found and vouched for
-	SlackGuest       Standing = "slack-guest"
-	SlackBot         Standing = "slack-bot"
-	SlackDeactivated Standing = "slack-deactivated"
-	SlackOutsider    Standing = "slack-outsider" // another workspace or organization
-	EmailMissing     Standing = "email-missing"
-	EmailUnconfirmed Standing = "email-unconfirmed"
-	EntraMissing     Standing = "entra-missing"
-	EntraAmbiguous   Standing = "entra-ambiguous"
-	EntraDisabled    Standing = "entra-disabled"
-	EntraGuest       Standing = "entra-guest"
-	Unverified       Standing = "unverified" // a look-up failed; see Fault
-)
-
-// System names the other side of a failed call.
-type System string
-
-// The systems the bot depends on.
-const (
-	Slack System = "Slack"
-	Entra System = "Microsoft Entra ID"
-	Graph System = "Microsoft Graph"
-)
-
-// Fault is why a look-up or a call failed, in terms that can be looked up.
-type Fault struct {
-	System    System `json:"system,omitempty"`
-	Status    int    `json:"status,omitempty"` // HTTP status, 0 if there was no answer
-	Code      string `json:"code,omitempty"`   // the system's own error code
-	RequestID string `json:"request_id,omitempty"`
-}
-
-// Caller is the verified person behind a command or press, or the reason why
-// nobody could be verified. People are compared by ObjectID only.
-type Caller struct {
-	Slack         SlackUser `json:"slack"`
-	ObjectID      string    `json:"object_id,omitempty"`
-	UPN           string    `json:"upn,omitempty"`
-	Name          string    `json:"name,omitempty"`
-	Standing      Standing  `json:"standing,omitempty"`
-	Administrator bool      `json:"administrator,omitempty"` // holds Global Administrator now
-	Evidence      string    `json:"evidence,omitempty"`      // request id of the answer about the role
-	Fault         Fault     `json:"fault,omitzero"`
-}
-
-// Is reports whether c and other are the same human. Nobody is the same as
-// somebody unknown.
-func (c Caller) Is(other Caller) bool { return c.ObjectID != "" && c.ObjectID == other.ObjectID }
-
-// Account says what kind of account a target is.
-type Account string
-
-// Sessions are revocable for AccountMember only.
-const (
-	AccountMember   Account = "member"
-	AccountGuest    Account = "guest"
-	AccountExternal Account = "external member" // a member who signs in at another organization
-	AccountMissing  Account = "missing"
-	AccountUnknown  Account = "unknown" // the look-up failed; see Fault
-)
-
-// Target is the account whose sessions are to end, as the directory has it.
-type Target struct {
-	ObjectID  string    `json:"object_id,omitempty"`
-	UPN       string    `json:"upn,omitempty"`
-	Name      string    `json:"name,omitempty"`
-	Account   Account   `json:"account,omitempty"`
-	Enabled   bool      `json:"enabled,omitempty"`
-	ValidFrom time.Time `json:"valid_from,omitzero"` // signInSessionsValidFromDateTime when looked up
-	AsOf      time.Time `json:"as_of,omitzero"`      // the directory's own time of the look-up
-	Fault     Fault     `json:"fault,omitzero"`
-}
-
-// clockSkew is how far Microsoft's machines may disagree about the time, besides
-// telling it in whole seconds. Being too strict here is worse than too lenient: an
-// effect that is not recognized is asked for again and reported as missing.
-const clockSkew = time.Minute
-
-// mark is the time after which ValidFrom is due to us: later than the value that
-// was read, and not much older than the reading, because that value may have come
-// from a directory copy that lagged behind somebody else's change.
-func (t Target) mark() time.Time {
-	if seen := t.AsOf.Add(-clockSkew); !t.AsOf.IsZero() && seen.After(t.ValidFrom) {
-		return seen
-	}
-	return t.ValidFrom
-}
-
-// Place is what Slack says about a channel.
-type Place string
-
-// Requests live only in an Ours channel.
-const (
-	Ours         Place = "ours"
-	Shared       Place = "shared" // with another organization, or about to be
-	Direct       Place = "direct" // a conversation in which no second person could see the card
-	Unreadable   Place = "unreadable"
-	PlaceUnknown Place = "unknown" // the look-up failed
-)
-
-// Call is one call a plan makes.
-type Call struct {
-	Method string `json:"method"`
-	URL    string `json:"url"`
-	Why    string `json:"why"`
-}
-
-// Plan is what a revocation would do. What-If prints it and the revoker runs it.
-type Plan struct {
-	Revoker    string   `json:"revoker"`
-	Target     Target   `json:"target"`
-	Calls      []Call   `json:"calls"`
-	DoesNotEnd []string `json:"does_not_end"` // what goes on working afterwards
-}
-
-// Result is one of the five documented results of the cmdlet.
-type Result int
-
-// The documented results, numbered as in its documentation.
-const (
-	NoResult Result = iota
-	NotFound
-	SignedOut
-	SignedOutWithinHour
-	Failed
-	NotAvailable
-)
-
-// Trouble is why a result is Failed or NotFound.
-type Trouble string
-
-// Each trouble has its own remedy, worded in slackapp.
-const (
-	NoTrouble          Trouble = ""
-	Forbidden          Trouble = "forbidden"           // Microsoft refuses this app
-	CredentialRejected Trouble = "credential-rejected" // the app cannot sign in
-	Throttled          Trouble = "throttled"
-	Unreachable        Trouble = "unreachable" // no usable answer and no proof of an effect
-	Declined           Trouble = "declined"    // answered, but not with success
-	TargetGone         Trouble = "target-gone"
-	RoleLost           Trouble = "role-lost"      // requester or approver no longer an administrator
-	RoleUnknown        Trouble = "role-unknown"   // their roles could not be read again
-	TargetDiffers      Trouble = "target-differs" // the account changed after it was confirmed
-	TooOld             Trouble = "too-old"        // confirmed too long ago to be carried out
-)
-
-// Outcome is what came of a revocation: one documented result with its evidence.
-type Outcome struct {
-	Result     Result    `json:"result"`
-	Trouble    Trouble   `json:"trouble,omitempty"`
-	Fault      Fault     `json:"fault,omitzero"`
-	At         time.Time `json:"at,omitzero"`
-	ValidFrom  time.Time `json:"valid_from,omitzero"` // read back; zero if it could not be
-	ReadBack   bool      `json:"read_back,omitempty"` // ValidFrom has moved, which is proof
-	AnswerLost bool      `json:"answer_lost,omitempty"`
-	Sends      int       `json:"sends"` // how often it was asked for in a way that could have had the effect
-	RequestIDs []string  `json:"request_ids,omitempty"`
-}
 
 // Verb is what a button asks for.
 type Verb string

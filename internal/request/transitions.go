@@ -31,9 +31,6 @@ const (
 	maxFailures = 1500 // showings in a row that failed: about a day
 )
 
-// settlePasses is when a shown result is looked at again after it was shown.
-var settlePasses = []time.Duration{time.Minute, 5 * time.Minute}
-
 // Policy is what an operator decides about requests.
 type Policy struct {
 	TTL      time.Duration // how long a card can be confirmed
@@ -95,18 +92,6 @@ type Evidence struct {
 	At                  time.Time // when the look-ups began
 	Requester, Approver Caller
 	Target              Target
-}
-
-// Shown is what a report brought to the chat, as far as it came.
-type Shown struct {
-	Card       Card
-	PlanTS     string
-	ResultTS   string
-	ResultDone bool
-	Replied    []string // keys of the answers that arrived
-	Gone       string   // the chat's error code, if nothing can ever be shown there
-	Failed     bool     // something is still missing; try again
-	RetryAfter time.Duration
 }
 
 // Next is the gate and the whole policy: what follows from an event, at a time.
@@ -190,59 +175,6 @@ func (p Policy) verified(r Request, e Verified, now time.Time) (Request, []Recor
 	return r, []Record{r.record("command", e.Caller, now).allowed()}, nil
 }
 
-// mayAsk is the gate for a command.
-func (p Policy) mayAsk(r Request, e Verified, now time.Time) (Reason, Fault) {
-	if now.Sub(r.Received) > p.TTL {
-		return CommandTooOld, Fault{}
-	}
-	if why := p.mayUse(r.Origin.Channel, e.Place); why != "" {
-		return why, e.Fault
-	}
-	if why := isAdministrator(e.Caller); why != "" {
-		return why, e.Caller.Fault
-	}
-	switch e.Target.Account {
-	case AccountMember:
-		return "", Fault{}
-	case AccountMissing:
-		return TargetMissing, e.Target.Fault
-	case AccountGuest, AccountExternal:
-		return TargetGuest, Fault{}
-	case AccountUnknown:
-		return TargetUnknown, e.Target.Fault
-	}
-	return TargetUnknown, e.Target.Fault
-}
-
-func (p Policy) mayUse(channel string, place Place) Reason {
-	if len(p.Channels) > 0 && !slices.Contains(p.Channels, channel) {
-		return ChannelNotAllowed
-	}
-	switch place {
-	case Ours:
-		return ""
-	case Shared:
-		return ChannelShared
-	case Direct:
-		return ChannelDirect
-	case Unreadable:
-		return ChannelUnreadable
-	case PlaceUnknown:
-		return ChannelUnknown
-	}
-	return ChannelUnknown
-}
-
-func isAdministrator(c Caller) Reason {
-	if c.Standing != Member || c.ObjectID == "" {
-		return NotVerified
-	}
-	if !c.Administrator {
-		return NotAdministrator
-	}
-	return ""
-}
-
 func pressed(r Request, press Press) (Request, error) {
 	if r.seen(press.Key) {
 		return r, ErrNothingToDo
@@ -294,96 +226,6 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 	return r, []Record{r.record(string(press.Verb), e.Caller, now).allowed()}, nil
 }
 
-// mayPress is the gate for a button.
-func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reason, Fault) {
-	if !samePlace(r, press) || !slices.Contains(verbs, press.Verb) {
-		return UnknownCard, Fault{}
-	}
-	if r.Card.TS != "" && r.Card.TS != press.MessageTS {
-		return OtherCard, Fault{}
-	}
-	switch r.State {
-	case Received:
-		if r.User == "" {
-			return UnknownCard, Fault{}
-		}
-		return StillChecking, Fault{}
-	case Pending:
-	case Approved, Executing:
-		return AlreadyConfirmed, Fault{}
-	case Finished, Settling, Done:
-		return AlreadyDone, Fault{}
-	case Refused:
-		return AlreadyRefused, Fault{}
-	case Canceled:
-		return AlreadyCanceled, Fault{}
-	case Expired:
-		return AlreadyExpired, Fault{}
-	}
-	if !press.At.Before(r.Expires) || now.Sub(r.Expires) > JudgeGrace {
-		return AlreadyExpired, Fault{}
-	}
-	if press.Verb == Cancel && (press.By.SlackUser == r.Origin.SlackUser || e.Caller.Standing == Member && e.Caller.Is(r.Requester)) {
-		// Whoever asked may take it back: administrator or no longer, and also while
-		// nobody can be looked up.
-		return "", Fault{}
-	}
-	if why := p.mayUse(r.Origin.Channel, e.Place); why != "" {
-		return why, e.Fault
-	}
-	if why := isAdministrator(e.Caller); why != "" {
-		return why, e.Caller.Fault
-	}
-	switch press.Verb {
-	case Confirm:
-		return mayConfirm(r, e)
-	case WhatIf:
-		if r.Thread.PlanWanted {
-			return AlreadyPlanned, Fault{}
-		}
-	case Cancel:
-		// The account in question may be in the wrong hands, with its role.
-		if e.Caller.ObjectID == r.Target.ObjectID {
-			return OwnAccount, Fault{}
-		}
-	}
-	return "", Fault{}
-}
-
-// samePlace reports whether a press comes from where this request's card is: the
-// same workspace (or Grid organization) and channel.
-func samePlace(r Request, press Press) bool {
-	sameOrg := press.By.Enterprise != "" && press.By.Enterprise == r.Origin.Enterprise // the same Grid
-	return (press.By.Team == r.Origin.Team || sameOrg) &&
-		press.By.Channel == r.Origin.Channel
-}
-
-// mayConfirm is the second person's part of the gate: another human than the
-// requester, not the target, and a request that still means what it meant.
-func mayConfirm(r Request, e Judged) (Reason, Fault) {
-	if e.Caller.Is(r.Requester) {
-		return OwnRequest, Fault{}
-	}
-	if e.Caller.ObjectID == r.Target.ObjectID {
-		return OwnAccount, Fault{}
-	}
-	if !e.Requester.Is(r.Requester) || isAdministrator(e.Requester) != "" {
-		return RequesterNotAdmin, e.Requester.Fault
-	}
-	if e.Target.Account == AccountUnknown {
-		return TargetUnknown, e.Target.Fault
-	}
-	if !sameTarget(r.Target, e.Target) {
-		return TargetChanged, Fault{}
-	}
-	return "", Fault{}
-}
-
-// sameTarget reports whether what was confirmed still is what the card named.
-func sameTarget(shown, now Target) bool {
-	return shown.ObjectID != "" && shown.ObjectID == now.ObjectID && shown.UPN == now.UPN && shown.Account == now.Account
-}
-
 func ticked(r Request, now time.Time) (Request, []Record, error) {
 	if r.State != Pending || now.Before(r.Expires) {
 		return r, nil, ErrNothingToDo
@@ -432,25 +274,6 @@ func started(r Request, e Started, now time.Time) (Request, []Record, error) {
 // people and the target first.
 var ErrStale = errors.New("evidence is stale")
 
-// stillHolds judges what was read again just before the effect.
-func stillHolds(r Request, e Evidence) (Trouble, Fault) {
-	for _, c := range []struct{ was, is Caller }{{r.Requester, e.Requester}, {r.Approver, e.Approver}} {
-		if c.is.Standing == Unverified {
-			return RoleUnknown, c.is.Fault
-		}
-		if !c.is.Is(c.was) || isAdministrator(c.is) != "" {
-			return RoleLost, c.is.Fault
-		}
-	}
-	if e.Target.Account == AccountUnknown {
-		return Unreachable, e.Target.Fault
-	}
-	if !sameTarget(r.Target, e.Target) {
-		return TargetDiffers, e.Target.Fault
-	}
-	return NoTrouble, Fault{}
-}
-
 func executed(r Request, o Outcome, now time.Time) (Request, []Record, error) {
 	if r.State != Approved && r.State != Executing {
 		return r, nil, ErrNothingToDo
@@ -462,100 +285,4 @@ func executed(r Request, o Outcome, now time.Time) (Request, []Record, error) {
 	rec := r.record("result", r.Approver, now)
 	rec.Outcome = &o
 	return r, []Record{rec}, nil
-}
-
-// reported notes what the chat shows now and says when to look again.
-func reported(r Request, s Shown, now time.Time) (Request, []Record) {
-	var recs []Record
-	if s.Card.TS != "" {
-		r.Card.TS, r.Card.Face = s.Card.TS, s.Card.Face
-	}
-	r.Card.Doubt = r.Card.Doubt || s.Card.Doubt
-	if s.PlanTS != "" {
-		r.Thread.PlanTS = s.PlanTS
-	}
-	if s.ResultTS != "" {
-		r.Thread.ResultTS = s.ResultTS
-	}
-	r.Thread.ResultDone = r.Thread.ResultDone || s.ResultDone
-	r.Replies = slices.DeleteFunc(r.Replies, func(a Reply) bool {
-		if slices.Contains(s.Replied, a.Key) {
-			return true
-		}
-		late := now.Sub(a.At) > AnswerWithin && a.Reason != ResultByMessage || now.Sub(a.At) > ResultWithin
-		if late { // never silently
-			recs = append(recs, r.record("answer not delivered", Caller{Slack: a.To.SlackUser}, now).about(a.Reason))
-		}
-		return late
-	})
-	if s.Failed && r.Failures >= maxFailures && s.Gone == "" {
-		s.Gone = "not reachable for a day"
-	}
-	if s.Gone != "" && !r.Thread.Gone {
-		var more []Record
-		r, more = chatGone(r, s.Gone, now)
-		recs = append(recs, more...)
-	}
-	if s.Failed {
-		r.Failures++
-		r.RetryAt = now.Add(max(s.RetryAfter, pause(r.Failures)))
-	} else {
-		r.Failures, r.RetryAt = 0, time.Time{}
-	}
-	r = settle(r, s.Failed, now)
-	return r, recs
-}
-
-// settle moves a shown result towards Done: the chat is looked at again after a
-// minute and after five, to mend what Slack applied late.
-func settle(r Request, failed bool, now time.Time) Request {
-	switch {
-	case r.State == Finished && !r.Unshown():
-		r.State, r.SettleAt = Settling, now.Add(settlePasses[0])
-	case r.State == Finished:
-		r.SettleAt = r.RetryAt
-	case r.State == Settling && !now.Before(r.SettleAt) && failed:
-		r.SettleAt = r.RetryAt
-	case r.State == Settling && !now.Before(r.SettleAt):
-		r.Passes++
-		if r.Passes >= len(settlePasses) || r.Thread.Gone {
-			r.State, r.SettleAt = Done, time.Time{}
-		} else {
-			r.SettleAt = now.Add(settlePasses[r.Passes])
-		}
-	}
-	return r
-}
-
-// chatGone ends what can no longer be shown in its channel; the people concerned
-// are owed a private answer instead.
-func chatGone(r Request, code string, now time.Time) (Request, []Record) {
-	r.Thread.Gone = true
-	if r.HasOutcome() {
-		return oweResult(r, now), nil
-	}
-	if r.State != Pending || r.Card.TS != "" {
-		return r, nil
-	}
-	r.State, r.Refusal, r.ClosedAt = Refused, CardNotPosted, now
-	r.Replies = append(r.Replies, Reply{
-		Key: string(r.ID), To: r.Origin, Reason: CardNotPosted, Fault: Fault{System: Slack, Code: code}, At: now,
-	})
-	return r, []Record{r.record("card", r.Requester, now).refused(CardNotPosted)}
-}
-
-func oweResult(r Request, now time.Time) Request {
-	for _, to := range []SlackUser{r.Requester.Slack, r.Approver.Slack} {
-		r.Replies = append(r.Replies, Reply{
-			Key: string(r.ID) + "/result/" + to.User, To: Origin{SlackUser: to, Channel: r.Origin.Channel},
-			Reason: ResultByMessage, At: now,
-		})
-	}
-	return r
-}
-
-// pause is the wait before the n-th try again: half a second, doubling, at most
-// a minute.
-func pause(n int) time.Duration {
-	return min(500*time.Millisecond<<min(n-1, 10), time.Minute)
 }

@@ -1,0 +1,168 @@
+package request
+
+import (
+	"slices"
+	"time"
+)
+
+// mayAsk is the gate for a command.
+func (p Policy) mayAsk(r Request, e Verified, now time.Time) (Reason, Fault) {
+	if now.Sub(r.Received) > p.TTL {
+		return CommandTooOld, Fault{}
+	}
+	if why := p.mayUse(r.Origin.Channel, e.Place); why != "" {
+		return why, e.Fault
+	}
+	if why := isAdministrator(e.Caller); why != "" {
+		return why, e.Caller.Fault
+	}
+	switch e.Target.Account {
+	case AccountMember:
+		return "", Fault{}
+	case AccountMissing:
+		return TargetMissing, e.Target.Fault
+	case AccountGuest, AccountExternal:
+		return TargetGuest, Fault{}
+	case AccountUnknown:
+		return TargetUnknown, e.Target.Fault
+	}
+	return TargetUnknown, e.Target.Fault
+}
+
+func (p Policy) mayUse(channel string, place Place) Reason {
+	if len(p.Channels) > 0 && !slices.Contains(p.Channels, channel) {
+		return ChannelNotAllowed
+	}
+	switch place {
+	case Ours:
+		return ""
+	case Shared:
+		return ChannelShared
+	case Direct:
+		return ChannelDirect
+	case Unreadable:
+		return ChannelUnreadable
+	case PlaceUnknown:
+		return ChannelUnknown
+	}
+	return ChannelUnknown
+}
+
+func isAdministrator(c Caller) Reason {
+	if c.Standing != Member || c.ObjectID == "" {
+		return NotVerified
+	}
+	if !c.Administrator {
+		return NotAdministrator
+	}
+	return ""
+}
+
+// mayPress is the gate for a button.
+func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reason, Fault) {
+	if !samePlace(r, press) || !slices.Contains(verbs, press.Verb) {
+		return UnknownCard, Fault{}
+	}
+	if r.Card.TS != "" && r.Card.TS != press.MessageTS {
+		return OtherCard, Fault{}
+	}
+	switch r.State {
+	case Received:
+		if r.User == "" {
+			return UnknownCard, Fault{}
+		}
+		return StillChecking, Fault{}
+	case Pending:
+	case Approved, Executing:
+		return AlreadyConfirmed, Fault{}
+	case Finished, Settling, Done:
+		return AlreadyDone, Fault{}
+	case Refused:
+		return AlreadyRefused, Fault{}
+	case Canceled:
+		return AlreadyCanceled, Fault{}
+	case Expired:
+		return AlreadyExpired, Fault{}
+	}
+	if !press.At.Before(r.Expires) || now.Sub(r.Expires) > JudgeGrace {
+		return AlreadyExpired, Fault{}
+	}
+	if press.Verb == Cancel && (press.By.SlackUser == r.Origin.SlackUser || e.Caller.Standing == Member && e.Caller.Is(r.Requester)) {
+		// Whoever asked may take it back: administrator or no longer, and also while
+		// nobody can be looked up.
+		return "", Fault{}
+	}
+	if why := p.mayUse(r.Origin.Channel, e.Place); why != "" {
+		return why, e.Fault
+	}
+	if why := isAdministrator(e.Caller); why != "" {
+		return why, e.Caller.Fault
+	}
+	switch press.Verb {
+	case Confirm:
+		return mayConfirm(r, e)
+	case WhatIf:
+		if r.Thread.PlanWanted {
+			return AlreadyPlanned, Fault{}
+		}
+	case Cancel:
+		// The account in question may be in the wrong hands, with its role.
+		if e.Caller.ObjectID == r.Target.ObjectID {
+			return OwnAccount, Fault{}
+		}
+	}
+	return "", Fault{}
+}
+
+// samePlace reports whether a press comes from where this request's card is: the
+// same workspace (or Grid organization) and channel.
+func samePlace(r Request, press Press) bool {
+	sameOrg := press.By.Enterprise != "" && press.By.Enterprise == r.Origin.Enterprise // the same Grid
+	return (press.By.Team == r.Origin.Team || sameOrg) &&
+		press.By.Channel == r.Origin.Channel
+}
+
+// mayConfirm is the second person's part of the gate: another human than the
+// requester, not the target, and a request that still means what it meant.
+func mayConfirm(r Request, e Judged) (Reason, Fault) {
+	if e.Caller.Is(r.Requester) {
+		return OwnRequest, Fault{}
+	}
+	if e.Caller.ObjectID == r.Target.ObjectID {
+		return OwnAccount, Fault{}
+	}
+	if !e.Requester.Is(r.Requester) || isAdministrator(e.Requester) != "" {
+		return RequesterNotAdmin, e.Requester.Fault
+	}
+	if e.Target.Account == AccountUnknown {
+		return TargetUnknown, e.Target.Fault
+	}
+	if !sameTarget(r.Target, e.Target) {
+		return TargetChanged, Fault{}
+	}
+	return "", Fault{}
+}
+
+// sameTarget reports whether what was confirmed still is what the card named.
+func sameTarget(shown, now Target) bool {
+	return shown.ObjectID != "" && shown.ObjectID == now.ObjectID && shown.UPN == now.UPN && shown.Account == now.Account
+}
+
+// stillHolds judges what was read again just before the effect.
+func stillHolds(r Request, e Evidence) (Trouble, Fault) {
+	for _, c := range []struct{ was, is Caller }{{r.Requester, e.Requester}, {r.Approver, e.Approver}} {
+		if c.is.Standing == Unverified {
+			return RoleUnknown, c.is.Fault
+		}
+		if !c.is.Is(c.was) || isAdministrator(c.is) != "" {
+			return RoleLost, c.is.Fault
+		}
+	}
+	if e.Target.Account == AccountUnknown {
+		return Unreachable, e.Target.Fault
+	}
+	if !sameTarget(r.Target, e.Target) {
+		return TargetDiffers, e.Target.Fault
+	}
+	return NoTrouble, Fault{}
+}

@@ -1,0 +1,117 @@
+package request
+
+import (
+	"slices"
+	"time"
+)
+
+// settlePasses is when a shown result is looked at again after it was shown.
+var settlePasses = []time.Duration{time.Minute, 5 * time.Minute}
+
+// Shown is what a report brought to the chat, as far as it came.
+type Shown struct {
+	Card       Card
+	PlanTS     string
+	ResultTS   string
+	ResultDone bool
+	Replied    []string // keys of the answers that arrived
+	Gone       string   // the chat's error code, if nothing can ever be shown there
+	Failed     bool     // something is still missing; try again
+	RetryAfter time.Duration
+}
+
+// reported notes what the chat shows now and says when to look again.
+func reported(r Request, s Shown, now time.Time) (Request, []Record) {
+	var recs []Record
+	if s.Card.TS != "" {
+		r.Card.TS, r.Card.Face = s.Card.TS, s.Card.Face
+	}
+	r.Card.Doubt = r.Card.Doubt || s.Card.Doubt
+	if s.PlanTS != "" {
+		r.Thread.PlanTS = s.PlanTS
+	}
+	if s.ResultTS != "" {
+		r.Thread.ResultTS = s.ResultTS
+	}
+	r.Thread.ResultDone = r.Thread.ResultDone || s.ResultDone
+	r.Replies = slices.DeleteFunc(r.Replies, func(a Reply) bool {
+		if slices.Contains(s.Replied, a.Key) {
+			return true
+		}
+		late := now.Sub(a.At) > AnswerWithin && a.Reason != ResultByMessage || now.Sub(a.At) > ResultWithin
+		if late { // never silently
+			recs = append(recs, r.record("answer not delivered", Caller{Slack: a.To.SlackUser}, now).about(a.Reason))
+		}
+		return late
+	})
+	if s.Failed && r.Failures >= maxFailures && s.Gone == "" {
+		s.Gone = "not reachable for a day"
+	}
+	if s.Gone != "" && !r.Thread.Gone {
+		var more []Record
+		r, more = chatGone(r, s.Gone, now)
+		recs = append(recs, more...)
+	}
+	if s.Failed {
+		r.Failures++
+		r.RetryAt = now.Add(max(s.RetryAfter, pause(r.Failures)))
+	} else {
+		r.Failures, r.RetryAt = 0, time.Time{}
+	}
+	r = settle(r, s.Failed, now)
+	return r, recs
+}
+
+// settle moves a shown result towards Done: the chat is looked at again after a
+// minute and after five, to mend what Slack applied late.
+func settle(r Request, failed bool, now time.Time) Request {
+	switch {
+	case r.State == Finished && !r.Unshown():
+		r.State, r.SettleAt = Settling, now.Add(settlePasses[0])
+	case r.State == Finished:
+		r.SettleAt = r.RetryAt
+	case r.State == Settling && !now.Before(r.SettleAt) && failed:
+		r.SettleAt = r.RetryAt
+	case r.State == Settling && !now.Before(r.SettleAt):
+		r.Passes++
+		if r.Passes >= len(settlePasses) || r.Thread.Gone {
+			r.State, r.SettleAt = Done, time.Time{}
+		} else {
+			r.SettleAt = now.Add(settlePasses[r.Passes])
+		}
+	}
+	return r
+}
+
+// chatGone ends what can no longer be shown in its channel; the people concerned
+// are owed a private answer instead.
+func chatGone(r Request, code string, now time.Time) (Request, []Record) {
+	r.Thread.Gone = true
+	if r.HasOutcome() {
+		return oweResult(r, now), nil
+	}
+	if r.State != Pending || r.Card.TS != "" {
+		return r, nil
+	}
+	r.State, r.Refusal, r.ClosedAt = Refused, CardNotPosted, now
+	r.Replies = append(r.Replies, Reply{
+		Key: string(r.ID), To: r.Origin, Reason: CardNotPosted, Fault: Fault{System: Slack, Code: code}, At: now,
+	})
+	return r, []Record{r.record("card", r.Requester, now).refused(CardNotPosted)}
+}
+
+func oweResult(r Request, now time.Time) Request {
+	for _, to := range []SlackUser{r.Requester.Slack, r.Approver.Slack} {
+		r.Replies = append(r.Replies, Reply{
+			Key: string(r.ID) + "/result/" + to.User, To: Origin{SlackUser: to, Channel: r.Origin.Channel},
+			Reason: ResultByMessage, At: now,
+		})
+	}
+	return r
+}
+
+// pause is the wait before the n-th try again: half a second, doubling, at most
+// a minute.
+func pause(n int) time.Duration {
+	return min(500*time.Millisecond<<min(n-1, 10), time.Minute)
+}

@@ -1,0 +1,153 @@
+package request
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// together runs functions side by side, each of which may panic without taking
+// the process and all other requests with it: what it was to find out stays
+// unknown, which nobody is allowed anything on.
+func (s *Service) together(fns ...func()) {
+	var wg sync.WaitGroup
+	for _, fn := range fns {
+		wg.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					s.log.Error("panic in a look-up or call", "panic", p, "stack", string(debug.Stack()))
+				}
+			}()
+			fn()
+		})
+	}
+	wg.Wait()
+}
+
+// report brings the chat up to date within its time.
+func (s *Service) report(ctx context.Context, r Request) Shown {
+	ctx, cancel := context.WithTimeout(ctx, ReportWithin)
+	defer cancel()
+	shown := Shown{Failed: true} // unless the reporter gets to say otherwise
+	s.together(func() { shown = s.reporter.Report(ctx, r) })
+	return shown
+}
+
+// verify looks up who typed the command and whom it means.
+func (s *Service) verify(ctx context.Context, r Request) (Request, error) {
+	ctx, cancel := context.WithTimeout(ctx, LookWithin)
+	defer cancel()
+	e := Verified{Caller: Caller{Slack: r.Origin.SlackUser}}
+	s.together(
+		func() { e.Caller = s.directory.Caller(ctx, r.Origin) },
+		func() { e.Place, e.Fault = s.reporter.Place(ctx, r.Origin) },
+		func() { e.Target = s.directory.Target(ctx, r.User) },
+	)
+	if e.Target.Account == AccountMember {
+		e.Plan = s.revoker.Plan(e.Target)
+	}
+	return s.apply(ctx, r, e)
+}
+
+// judge looks up those who have pressed and lets the gate decide, in the order in
+// which the presses came. So many people at a time as can be looked up side by
+// side; the others are next.
+func (s *Service) judge(ctx context.Context, r Request) (Request, error) {
+	ctx, cancel := context.WithTimeout(ctx, LookWithin)
+	defer cancel()
+	if r.State != Pending { // the answer is known without asking anybody
+		events := make([]Event, len(r.Presses))
+		for i, p := range r.Presses {
+			events[i] = Judged{Key: p.Key}
+		}
+		return s.apply(ctx, r, events...)
+	}
+	var all Judged
+	looks := []func(){
+		func() { all.Place, all.Fault = s.reporter.Place(ctx, r.Origin) },
+		func() { all.Requester = s.directory.Again(ctx, r.Requester) },
+		func() { all.Target = s.directory.Target(ctx, r.Target.ObjectID) },
+	}
+	callers := map[Origin]*Caller{}
+	for _, p := range r.Presses {
+		if callers[p.By] == nil && len(callers) < workers {
+			c := &Caller{}
+			callers[p.By] = c
+			looks = append(looks, func() { *c = s.directory.Caller(ctx, p.By) })
+		}
+	}
+	s.together(looks...)
+	var events []Event
+	for _, p := range r.Presses {
+		if c := callers[p.By]; c != nil {
+			j := all
+			j.Key, j.At, j.Caller = p.Key, r.Lease.At, *c
+			events = append(events, j)
+		}
+	}
+	return s.apply(ctx, r, events...)
+}
+
+// execute writes that the effect is about to be tried, tries it, and writes the
+// outcome. The chat is told meanwhile.
+func (s *Service) execute(ctx context.Context, r Request) (Request, error) {
+	resumed := r.State == Executing
+	next, err := s.apply(ctx, r, Started{})
+	if errors.Is(err, ErrStale) {
+		next, err = s.apply(ctx, r, Started{Evidence: s.lookAgain(ctx, r)})
+	}
+	if err != nil || next.State != Executing {
+		return next, err
+	}
+	shown := make(chan Shown, 1)
+	go func() { shown <- s.report(ctx, next) }()
+	after, err := s.finish(ctx, next, s.revoke(ctx, next, resumed))
+	was := <-shown
+	if err != nil {
+		return after, err
+	}
+	return s.apply(ctx, after, Reported{was})
+}
+
+func (s *Service) revoke(ctx context.Context, r Request, resumed bool) Outcome {
+	ctx, cancel := context.WithTimeout(ctx, RevokeWithin)
+	defer cancel()
+	outcome := Outcome{Result: Failed, Trouble: Unreachable, At: r.Lease.At}
+	s.together(func() {
+		outcome = s.revoker.Revoke(ctx, r.Plan, Attempt{
+			Before: r.Target.mark(), Resumed: resumed, Hold: r.Hold, Fault: r.HoldFault,
+		})
+	})
+	return outcome
+}
+
+// finish writes the outcome, and tries again for as long as the lease lasts: an
+// outcome that is not written has to be found out again by the next worker.
+func (s *Service) finish(ctx context.Context, r Request, o Outcome) (Request, error) {
+	deadline := time.Now().Add(LeaseFor - RevokeWithin - LastLook - 2*writeWithin) // a new try takes a whole write
+	for {
+		next, err := s.apply(ctx, r, Executed{o})
+		if err == nil || errors.Is(err, ErrLeaseLost) || time.Now().After(deadline) {
+			return next, err
+		}
+		s.log.Error("the outcome is not written yet", "request", r.ID, "error", err)
+		time.Sleep(afterError / 2)
+	}
+}
+
+func (s *Service) lookAgain(ctx context.Context, r Request) *Evidence {
+	ctx, cancel := context.WithTimeout(ctx, LookWithin)
+	defer cancel()
+	e := Evidence{
+		At:        r.Lease.At,
+		Requester: Caller{Standing: Unverified}, Approver: Caller{Standing: Unverified}, Target: Target{Account: AccountUnknown},
+	}
+	s.together(
+		func() { e.Requester = s.directory.Again(ctx, r.Requester) },
+		func() { e.Approver = s.directory.Again(ctx, r.Approver) },
+		func() { e.Target = s.directory.Target(ctx, r.Target.ObjectID) },
+	)
+	return &e
+}
