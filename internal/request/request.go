@@ -126,6 +126,8 @@ type Card struct {
 	// Doubt says that a post was tried whose answer was lost: a copy may stand, or
 	// still appear.
 	Doubt bool `json:"doubt,omitempty"`
+	// LookAt is when to look for such a copy while the card still waits.
+	LookAt time.Time `json:"look_at,omitzero"`
 }
 
 // Thread is what stands under the card.
@@ -248,6 +250,12 @@ func (r Request) Unshown() bool {
 // CardMayExist reports whether a card may have been posted without our knowing.
 func (r Request) CardMayExist() bool {
 	return r.Card.TS == "" && (r.Failures > 0 || r.Card.Fence != r.Lease.Fence)
+}
+
+// CardLookDue reports whether a waiting card's channel should be looked through for
+// a copy now.
+func (r Request) CardLookDue() bool {
+	return r.State == Pending && !r.Card.LookAt.IsZero() && !r.Lease.At.Before(r.Card.LookAt)
 }
 
 // SettlePassDue reports whether a shown result should be looked at again now.

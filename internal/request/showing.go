@@ -8,6 +8,10 @@ import (
 // settlePasses is when a shown result is looked at again after it was shown.
 var settlePasses = []time.Duration{time.Minute, 5 * time.Minute}
 
+// lookForCopies is how long after a post whose answer was lost the channel is
+// looked through for what Slack may have applied late.
+const lookForCopies = time.Minute
+
 // Shown is what a report brought to the chat, as far as it came.
 type Shown struct {
 	Card       Card
@@ -26,7 +30,12 @@ func reported(r Request, s Shown, now time.Time) (Request, []Record) {
 	if s.Card.TS != "" {
 		r.Card.TS, r.Card.Face = s.Card.TS, s.Card.Face
 	}
-	r.Card.Doubt = r.Card.Doubt || s.Card.Doubt
+	switch {
+	case s.Card.Doubt:
+		r.Card.Doubt, r.Card.LookAt = true, now.Add(lookForCopies)
+	case !s.Failed && !r.Card.LookAt.IsZero() && !now.Before(r.Card.LookAt):
+		r.Card.LookAt = time.Time{}
+	}
 	if s.PlanTS != "" {
 		r.Thread.PlanTS = s.PlanTS
 	}

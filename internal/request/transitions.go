@@ -141,6 +141,9 @@ func (r Request) due(now time.Time) time.Time {
 		return now
 	case Pending:
 		wake = append(wake, r.Expires)
+		if !r.Card.LookAt.IsZero() {
+			wake = append(wake, later(later(now, r.Card.LookAt), r.RetryAt))
+		}
 	case Finished, Settling:
 		wake = append(wake, later(now, r.SettleAt))
 	case Done, Refused, Canceled, Expired:

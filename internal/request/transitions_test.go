@@ -308,11 +308,11 @@ func TestReplayedPressIsNotJudgedTwice(t *testing.T) {
 	p := Press{Key: "k", Verb: WhatIf, By: origin(bob), MessageTS: "1.1"}
 	r := next(t, pending(t), Pressed{p}, t0)
 	if _, _, err := policy.Next(r, Pressed{p}, t0); !errors.Is(err, ErrNothingToDo) {
-		t.Errorf("replay before the judgement = %v, want ErrNothingToDo", err)
+		t.Errorf("replay before the judgment = %v, want ErrNothingToDo", err)
 	}
 	r = next(t, r, Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target}, t0)
 	if _, _, err := policy.Next(r, Pressed{p}, t0.Add(5*time.Minute)); !errors.Is(err, ErrNothingToDo) {
-		t.Errorf("replay after the judgement = %v, want ErrNothingToDo", err)
+		t.Errorf("replay after the judgment = %v, want ErrNothingToDo", err)
 	}
 }
 
@@ -553,5 +553,24 @@ func TestTooManyPressesAreRefusedNotForgotten(t *testing.T) {
 	}
 	if _, _, err := policy.Next(r, Pressed{Press{Key: "one more"}}, t0); !errors.Is(err, ErrTooMany) {
 		t.Errorf("one more = %v, want ErrTooMany", err)
+	}
+}
+
+// A card whose post went unanswered is looked for a minute later, once, while it
+// waits, and again whenever it changes.
+func TestCopiesOfACardAreLookedFor(t *testing.T) {
+	r := next(t, received(), Verified{Caller: alice, Place: Ours, Target: target}, t0)
+	r = next(t, r, Reported{Shown{Card: Card{Doubt: true}, Failed: true}}, t0)
+	r = next(t, r, Reported{Shown{Card: Card{TS: "1.1", Face: FacePending}}}, t0.Add(time.Second))
+	if want := t0.Add(lookForCopies); !r.Due.Equal(want) {
+		t.Errorf("due %v, want %v", r.Due, want)
+	}
+	r.Lease.At = r.Due
+	if !r.CardLookDue() {
+		t.Error("the look is not due at its time")
+	}
+	r = next(t, r, Reported{Shown{Card: Card{TS: "1.1", Face: FacePending}}}, r.Due)
+	if !r.Due.Equal(r.Expires) || !r.Card.Doubt {
+		t.Errorf("after the look: due %v, doubt %v; want the card's end, true", r.Due, r.Card.Doubt)
 	}
 }

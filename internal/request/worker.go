@@ -133,7 +133,7 @@ func (s *Service) step(ctx context.Context, r Request) (next Request, more bool,
 		next, err = s.execute(ctx, r)
 	case r.State == Pending && !now.Before(r.Expires):
 		next, err = s.apply(ctx, r, Ticked{})
-	case r.Unshown() && !now.Before(r.RetryAt),
+	case (r.Unshown() || r.CardLookDue()) && !now.Before(r.RetryAt),
 		(r.State == Finished || r.State == Settling) && !now.Before(r.SettleAt):
 		next, err = s.apply(ctx, r, Reported{s.report(ctx, r)})
 	default:

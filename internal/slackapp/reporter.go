@@ -110,7 +110,7 @@ func (rp *Reporter) public(ctx context.Context, r request.Request) request.Shown
 // card posts the card, or updates it when its face has changed.
 func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Shown) error {
 	face := r.Face()
-	if face == request.NoFace || face == r.Card.Face && !r.SettlePassDue() {
+	if face == request.NoFace || face == r.Card.Face && !r.SettlePassDue() && !r.CardLookDue() {
 		return nil
 	}
 	ts := r.Card.TS
