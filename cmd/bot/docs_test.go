@@ -1,0 +1,77 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const root = "../.."
+
+// The README and .env.example know every setting, and no other.
+func TestDocsNameEverySetting(t *testing.T) {
+	names := map[string]bool{"SSL_CERT_FILE": true} // Go's own
+	for f := range reflect.TypeFor[settings]().Fields() {
+		names[f.Tag.Get("env")] = true
+	}
+	for file, pattern := range map[string]string{
+		"README.md": "(?m)^\\| `([A-Z_]+)` \\|", ".env.example": `(?m)^#?([A-Z_]+)=`,
+	} {
+		text := read(t, file)
+		seen := map[string]bool{}
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			seen[m[1]] = true
+			if !names[m[1]] {
+				t.Errorf("%s names %s, which is no setting", file, m[1])
+			}
+		}
+		for name := range names {
+			if !seen[name] && !(file == "README.md" && name == "STATE_DIRECTORY") { // named in another's row
+				t.Errorf("%s does not name %s", file, name)
+			}
+		}
+	}
+}
+
+// Links within the repository lead somewhere.
+func TestDocsLinksLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#]+)\)`)
+	for _, file := range []string{
+		"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "manifests/slack/README.md", "manifests/entra/README.md",
+	} {
+		for _, m := range link.FindAllStringSubmatch(read(t, file), -1) {
+			if strings.HasPrefix(m[1], "http") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(root, filepath.Dir(file), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", file, m[1], err)
+			}
+		}
+	}
+}
+
+// The manifest asks for exactly the scopes that its README explains.
+func TestManifestScopesAreExplained(t *testing.T) {
+	readme := read(t, "manifests/slack/README.md")
+	scopes := regexp.MustCompile(`(?m)^ {6}- ([a-z:._]+)$`).FindAllStringSubmatch(read(t, "manifests/slack/manifest.yaml"), -1)
+	if len(scopes) != 8 {
+		t.Errorf("%d scopes, want 8: %v", len(scopes), scopes)
+	}
+	for _, s := range scopes {
+		if !strings.Contains(readme, "| `"+s[1]+"` |") {
+			t.Errorf("%s is not explained", s[1])
+		}
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
