@@ -279,6 +279,11 @@ func (s *story) told(ts *testscript.TestScript, neg bool, person, pattern string
 				n++
 			}
 		}
+		for _, m := range state.Messages { // a direct message is as private
+			if strings.HasPrefix(m.Channel, "D0"+strings.ToUpper(person)) && re.MatchString(m.Plain) {
+				n++
+			}
+		}
 		return n
 	}
 	if neg {

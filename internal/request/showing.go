@@ -96,7 +96,7 @@ func settle(r Request, failed bool, now time.Time) Request {
 // are owed a private answer instead.
 func chatGone(r Request, code string, now time.Time) (Request, []Record) {
 	r.Thread.Gone = true
-	if r.HasOutcome() {
+	if r.HasOutcome() && !r.Thread.ResultDone {
 		return oweResult(r, now), nil
 	}
 	if r.State != Pending || r.Card.TS != "" {

@@ -233,6 +233,10 @@ func ticked(r Request, now time.Time) (Request, []Record, error) {
 	if r.State != Pending || now.Before(r.Expires) {
 		return r, nil, ErrNothingToDo
 	}
+	inTime := func(p Press) bool { return p.At.Before(r.Expires) && now.Sub(r.Expires) <= JudgeGrace }
+	if slices.ContainsFunc(r.Presses, inTime) { // it came while we were about to; it is judged first
+		return r, nil, ErrNothingToDo
+	}
 	r.State, r.ClosedAt, r.RetryAt = Expired, now, time.Time{}
 	if r.Card.TS == "" {
 		r.Replies = append(r.Replies, Reply{Key: string(r.ID), To: r.Origin, Reason: CardNotPosted, At: now})

@@ -574,3 +574,22 @@ func TestCopiesOfACardAreLookedFor(t *testing.T) {
 		t.Errorf("after the look: due %v, doubt %v; want the card's end, true", r.Due, r.Card.Doubt)
 	}
 }
+
+func TestPressInTimeIsJudgedBeforeExpiry(t *testing.T) {
+	p := Press{Key: "k", Verb: Confirm, By: origin(bob), MessageTS: "1.1", At: t0.Add(policy.TTL - time.Second)}
+	r := next(t, pending(t), Pressed{p}, p.At)
+	if _, _, err := policy.Next(r, Ticked{}, t0.Add(policy.TTL)); !errors.Is(err, ErrNothingToDo) {
+		t.Errorf("tick with a press in time waiting = %v, want ErrNothingToDo", err)
+	}
+	if after := next(t, r, Ticked{}, t0.Add(policy.TTL+JudgeGrace+time.Second)); after.State != Expired {
+		t.Errorf("after the grace: %s, want expired", after.State)
+	}
+}
+
+// A channel that is archived after the result was shown owes nobody anything.
+func TestChannelGoneAfterTheResultWasShown(t *testing.T) {
+	r := next(t, inState(t, Settling), Reported{Shown{Gone: "is_archived"}}, t0.Add(time.Minute))
+	if len(r.Replies) != 0 {
+		t.Errorf("owed: %+v, want nothing", r.Replies)
+	}
+}
