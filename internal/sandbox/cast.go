@@ -60,6 +60,7 @@ type entraAccount struct {
 	role                                               bool // holds the role directly
 	roleByGroup                                        bool // holds the role through the role-assignable group
 	groupIsRoute                                       bool // gains and loses the role through that group
+	sharePointState                                    int  // what SharePoint answers when it is to end the sessions
 	created, validFrom                                 time.Time
 }
 
@@ -79,6 +80,7 @@ func newCast(now time.Time) []*person {
 			entra: &entraAccount{
 				id: oid, upn: name + "@contoso.com", displayName: realName, mail: name + "@contoso.com",
 				jobTitle: title, userType: "Member", enabled: true, created: joined, validFrom: joined,
+				sharePointState: stateInstantaneous,
 			},
 		}
 	}
@@ -142,14 +144,13 @@ func newChannels(cast []*person) []*channel {
 // credentials are made anew for each sandbox, so that nothing can come to rely
 // on a fixed secret.
 type credentials struct {
-	botToken, signingSecret, clientSecret, verificationToken string
+	botToken, signingSecret, verificationToken string
 }
 
 func newCredentials() credentials {
 	return credentials{
 		botToken:          "xoxb-1000000000042-1000000000043-" + randomHex(12),
 		signingSecret:     randomHex(16),
-		clientSecret:      "sbx8Q~" + randomHex(17),
 		verificationToken: randomHex(12),
 	}
 }

@@ -15,11 +15,21 @@ import (
 
 const tokenLife = 3599 * time.Second
 
-// accessToken is what the Graph stand-in believes of a bearer token.
+// accessToken is what the services believe of a bearer token.
 type accessToken struct {
 	audience    string
 	permissions []string
+	bySecret    bool // the app proved itself with a client secret
 	expires     time.Time
+}
+
+// stillGranted takes from t what the tenant has withdrawn since. The caller
+// holds mu.
+func (w *world) stillGranted(t accessToken) accessToken {
+	t.permissions = slices.DeleteFunc(slices.Clone(t.permissions), func(p string) bool {
+		return !slices.Contains(w.permissions, p)
+	})
+	return t
 }
 
 // entraHandler answers discovery and the token endpoint of the one tenant.
@@ -63,7 +73,7 @@ func (s *Sandbox) discovery(w *callWriter) {
 		"authorization_endpoint":                base + "/oauth2/v2.0/authorize",
 		"token_endpoint":                        base + "/oauth2/v2.0/token",
 		"jwks_uri":                              base + "/discovery/v2.0/keys",
-		"token_endpoint_auth_methods_supported": []string{"client_secret_post"},
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "private_key_jwt"},
 		"response_types_supported":              []string{"code", "id_token", "code id_token", "id_token token"},
 		"response_modes_supported":              []string{"query", "fragment", "form_post"},
 		"subject_types_supported":               []string{"pairwise"},
@@ -71,6 +81,14 @@ func (s *Sandbox) discovery(w *callWriter) {
 		"scopes_supported":                      []string{"openid", "profile", "email", "offline_access"},
 		"tenant_region_scope":                   "EU",
 	})
+}
+
+// entraError is a refusal of the token endpoint.
+type entraError struct {
+	status  int
+	code    string
+	number  int
+	message string
 }
 
 // token issues an access token for the client credentials of the one app.
@@ -81,52 +99,83 @@ func (s *Sandbox) token(w *callWriter, r *http.Request) {
 	if err != nil || parseErr != nil || mediaType != "application/x-www-form-urlencoded" {
 		fields = url.Values{}
 	}
-	for _, name := range []string{"grant_type", "client_id", "scope"} {
-		if fields.Get(name) == "" {
-			writeEntraError(w, r, http.StatusBadRequest, "invalid_request", 900144, fmt.Sprintf("The request body must contain the following parameter: '%s'.", name))
-			return
-		}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	audience, refusal := s.checkResource(fields)
+	if refusal == nil {
+		refusal = s.checkClient(fields)
 	}
-	if grant := fields.Get("grant_type"); grant != "client_credentials" {
-		writeEntraError(w, r, http.StatusBadRequest, "unsupported_grant_type", 70003, fmt.Sprintf("The app requested an unsupported grant type '%s'.", grant))
+	if refusal != nil {
+		writeEntraError(w, r, refusal.status, refusal.code, refusal.number, refusal.message)
 		return
 	}
-	if id := fields.Get("client_id"); !strings.EqualFold(id, clientID) {
-		writeEntraError(w, r, http.StatusBadRequest, "unauthorized_client", 700016, fmt.Sprintf("Application with identifier '%s' was not found in the directory 'Contoso'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.", id))
-		return
-	}
-	secret := fields.Get("client_secret")
-	if secret == "" {
-		writeEntraError(w, r, http.StatusUnauthorized, "invalid_client", 7000216, "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type.")
-		return
-	}
-	if subtle.ConstantTimeCompare([]byte(secret), []byte(s.creds.clientSecret)) != 1 {
-		writeEntraError(w, r, http.StatusUnauthorized, "invalid_client", 7000215, fmt.Sprintf("Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '%s'.", clientID))
-		return
-	}
-	audience, ok := tokenAudience(fields.Get("scope"))
-	if !ok {
-		writeEntraError(w, r, http.StatusBadRequest, "invalid_scope", 1002012, fmt.Sprintf("The provided value for scope %s is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", fields.Get("scope")))
-		return
-	}
-	if !slices.Contains([]string{s.graphURL, "https://graph.microsoft.com", "https://contoso-admin.sharepoint.com"}, audience) {
-		writeEntraError(w, r, http.StatusBadRequest, "invalid_resource", 500011, fmt.Sprintf("The resource principal named %s was not found in the tenant named Contoso. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication request to the wrong tenant.", audience))
-		return
-	}
+	token, _ := s.issue(audience, fields.Get("client_secret") != "")
 	writeJSON(w, http.StatusOK, map[string]any{
 		"token_type": "Bearer", "expires_in": int(tokenLife.Seconds()), "ext_expires_in": int(tokenLife.Seconds()),
-		"access_token": s.issue(audience),
+		"access_token": token,
 	})
 }
 
-func (s *Sandbox) issue(audience string) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	token := "sandbox." + randomHex(32)
-	s.world.tokens[token] = accessToken{
-		audience: audience, permissions: slices.Clone(s.world.permissions), expires: s.now().Add(tokenLife),
+// checkResource finds out what fields ask a token for. It comes before the
+// check of the client, so that a request refused here uses up no assertion; no
+// source shows Entra's order.
+func (s *Sandbox) checkResource(fields url.Values) (audience string, refusal *entraError) {
+	for _, name := range []string{"grant_type", "client_id", "scope"} {
+		if fields.Get(name) == "" {
+			return "", &entraError{http.StatusBadRequest, "invalid_request", 900144, fmt.Sprintf("The request body must contain the following parameter: '%s'.", name)}
+		}
 	}
-	return token
+	if grant := fields.Get("grant_type"); grant != "client_credentials" {
+		return "", &entraError{http.StatusBadRequest, "unsupported_grant_type", 70003, fmt.Sprintf("The app requested an unsupported grant type '%s'.", grant)}
+	}
+	if id := fields.Get("client_id"); !strings.EqualFold(id, clientID) {
+		return "", &entraError{http.StatusBadRequest, "unauthorized_client", 700016, fmt.Sprintf("Application with identifier '%s' was not found in the directory 'Contoso'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.", id)}
+	}
+	audience, ok := tokenAudience(fields.Get("scope"))
+	if !ok {
+		return "", &entraError{http.StatusBadRequest, "invalid_scope", 1002012, fmt.Sprintf("The provided value for scope %s is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).", fields.Get("scope"))}
+	}
+	if !slices.Contains(s.resources(), audience) {
+		return "", &entraError{http.StatusBadRequest, "invalid_resource", 500011, fmt.Sprintf("The resource principal named %s was not found in the tenant named Contoso. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication request to the wrong tenant.", audience)}
+	}
+	return audience, nil
+}
+
+// checkClient finds out whether fields come from the app. The caller holds mu.
+func (s *Sandbox) checkClient(fields url.Values) *entraError {
+	secret, asserted := fields.Get("client_secret"), fields.Get("client_assertion") != ""
+	switch {
+	case secret != "" && asserted:
+		// RFC 6749, 2.3: one method in each request. No source shows Entra's number.
+		return &entraError{http.StatusBadRequest, "invalid_request", 90023, "The request must not contain both 'client_secret' and 'client_assertion'."}
+	case asserted:
+		return s.acceptAssertion(fields)
+	case secret == "":
+		return &entraError{http.StatusUnauthorized, "invalid_client", 7000216, "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type."}
+	case subtle.ConstantTimeCompare([]byte(secret), []byte(s.material.secret)) != 1:
+		return &entraError{http.StatusUnauthorized, "invalid_client", 7000215, fmt.Sprintf("Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '%s'.", clientID)}
+	default:
+		return nil
+	}
+}
+
+// resources are what tokens can be had for: the stand-ins, and the services
+// they stand in for.
+func (s *Sandbox) resources() []string {
+	return []string{s.graphURL, s.sharePointURL, "https://graph.microsoft.com", publicSharePoint}
+}
+
+// issue makes an access token. The caller holds mu.
+func (s *Sandbox) issue(audience string, bySecret bool) (token string, expires time.Time) {
+	token, expires = "sandbox."+randomHex(32), s.now().Add(tokenLife)
+	// Sites.FullControl.All is the one permission here that SharePoint grants; the
+	// permission of that name on Graph is another one, and means nothing to SharePoint.
+	forSharePoint := audience == s.sharePointURL || audience == publicSharePoint
+	permissions := slices.DeleteFunc(slices.Clone(s.world.permissions), func(p string) bool {
+		return (p == sitesFullControl) != forSharePoint
+	})
+	s.world.tokens[token] = accessToken{audience: audience, permissions: permissions, bySecret: bySecret, expires: expires}
+	return token, expires
 }
 
 // tokenAudience is the resource of the one scope that ends in /.default. Client

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestDiscovery(t *testing.T) {
@@ -78,5 +80,24 @@ func TestTokenRefusals(t *testing.T) {
 	}
 	if tokens != len(tests) {
 		t.Errorf("recorded %d token requests, want %d", tokens, len(tests))
+	}
+}
+
+func TestTokensCarryThePermissionsOfTheirService(t *testing.T) {
+	f := start(t)
+	f.SetPermissions("User.Read.All", sitesFullControl, "User.RevokeSessions.All")
+	for scope, want := range map[string][]string{
+		f.env["GRAPH_URL"]:                     {"User.Read.All", "User.RevokeSessions.All"},
+		"https://graph.microsoft.com":          {"User.Read.All", "User.RevokeSessions.All"},
+		f.env["SHAREPOINT_ADMIN_URL"]:          {sitesFullControl},
+		"https://contoso-admin.sharepoint.com": {sitesFullControl},
+	} {
+		token := f.token(scope + "/.default").text("access_token")
+		f.mu.Lock()
+		got := f.world.tokens[token]
+		f.mu.Unlock()
+		if diff := cmp.Diff(want, got.permissions); diff != "" || got.audience != scope || !got.bySecret {
+			t.Errorf("%s: got %+v (-want +got):\n%s", scope, got, diff)
+		}
 	}
 }

@@ -13,10 +13,10 @@ import (
 // applied to it.
 type Fault struct {
 	Name       string        // free; SetFault replaces the fault of the same name
-	System     string        // "slack", "graph" or "entra"
+	System     string        // "slack", "graph", "entra" or "sharepoint"
 	Match      string        // part of method + " " + path, such as "POST /v1.0/users/" or "chat.postMessage"; "" matches all
 	Status     int           // answer with this status and the body the real service gives with it
-	Code       string        // Slack's error, given with 200 unless Status says otherwise; Graph's error.code; Entra's error
+	Code       string        // Slack's error, given with 200 unless Status says otherwise; Graph's error.code; Entra's error; SharePoint's code
 	RetryAfter time.Duration // answered in whole seconds, rounded up
 	Delay      time.Duration // answer late
 	Drop       bool          // take effect, then cut the connection without an answer; with Delay, cut at once and take effect that much later
@@ -77,8 +77,15 @@ func (f Fault) answer(w *callWriter, r *http.Request) {
 	switch w.call.System {
 	case "Slack":
 		f.answerSlack(w)
+	case "SharePoint":
+		f.answerSharePoint(w, r)
 	case "Entra":
 		status := cmp.Or(f.Status, http.StatusBadRequest)
+		if w.call.Path == identityPath {
+			// no source at hand shows the text
+			writeIdentityError(w, status, "An unexpected error occurred while fetching the AAD Token.")
+			return
+		}
 		writeEntraError(w, r, status, cmp.Or(f.Code, entraErrorForStatus(status)), 90033,
 			"A transient error has occurred. Please try again.")
 	default:

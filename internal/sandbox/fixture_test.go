@@ -24,7 +24,12 @@ type fixture struct {
 
 func start(t *testing.T) *fixture {
 	t.Helper()
-	s, err := Start(Options{})
+	return startWith(t, "")
+}
+
+func startWith(t *testing.T, credential string) *fixture {
+	t.Helper()
+	s, err := Start(Options{Credential: credential})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,15 +105,36 @@ func (f *fixture) post(pairs ...string) string {
 
 func (f *fixture) token(scope string) answer {
 	f.t.Helper()
-	response, err := f.tls.PostForm(f.env["AZURE_AUTHORITY_HOST"]+"/"+f.env["AZURE_TENANT_ID"]+"/oauth2/v2.0/token", url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {f.env["AZURE_CLIENT_ID"]},
-		"client_secret": {f.env["AZURE_CLIENT_SECRET"]}, "scope": {scope},
-	})
+	_, a := f.tokenFor("client_secret", f.env["AZURE_CLIENT_SECRET"], "scope", scope)
+	return a
+}
+
+// tokenFor asks for a token, for Graph unless pairs say otherwise. A value of
+// "" takes a field away.
+func (f *fixture) tokenFor(pairs ...string) (int, answer) {
+	f.t.Helper()
+	fields := url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {f.env["AZURE_CLIENT_ID"]}, "scope": {f.env["GRAPH_URL"] + "/.default"},
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		fields.Set(pairs[i], pairs[i+1])
+		if pairs[i+1] == "" {
+			fields.Del(pairs[i])
+		}
+	}
+	response, err := f.tls.PostForm(f.env["AZURE_AUTHORITY_HOST"]+"/"+f.env["AZURE_TENANT_ID"]+"/oauth2/v2.0/token", fields)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	defer response.Body.Close()
-	return decode(f.t, response.Body)
+	return response.StatusCode, decode(f.t, response.Body)
+}
+
+// later moves the clock of the sandbox.
+func (f *fixture) later(by time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = func() time.Time { return time.Now().Add(by) }
 }
 
 func (f *fixture) graphToken() string {

@@ -97,10 +97,7 @@ func (s *Sandbox) bearer(r *http.Request) (accessToken, string) {
 	case !s.now().Before(token.expires):
 		return accessToken{}, "Access token has expired or is not yet valid."
 	}
-	token.permissions = slices.DeleteFunc(slices.Clone(token.permissions), func(p string) bool {
-		return !slices.Contains(s.world.permissions, p)
-	})
-	return token, ""
+	return s.world.stillGranted(token), ""
 }
 
 // graph routes a call. Segments are taken apart before they are unescaped, so

@@ -245,12 +245,18 @@ func (s *Sandbox) revokeSignInSessions(call graphCall, key string) (map[string]a
 		return nil, notFound(key)
 	}
 	if !a.guest() {
-		now := s.now().Truncate(time.Second).UTC()
-		if !now.After(a.validFrom) {
-			now = a.validFrom.Add(time.Second)
-		}
-		a.validFrom = now
+		a.resetSessions(s.now())
 		s.world.revoked[a.upn]++
 	}
 	return map[string]any{"@odata.context": graphContext + "Edm.Boolean", "value": true}, nil
+}
+
+// resetSessions moves the moment from which sessions are valid: to now, and
+// always further, in the whole seconds that Graph shows.
+func (a *entraAccount) resetSessions(now time.Time) {
+	now = now.Truncate(time.Second).UTC()
+	if !now.After(a.validFrom) {
+		now = a.validFrom.Add(time.Second)
+	}
+	a.validFrom = now
 }

@@ -132,6 +132,29 @@ func TestPageActions(t *testing.T) {
 	}
 }
 
+func TestPageShowsSharePoint(t *testing.T) {
+	f := startWith(t, byManagedIdentity)
+	token := f.identityToken(f.env["SHAREPOINT_ADMIN_URL"])
+	f.sharePoint(sharePointCall{token: token})
+	_, _, raw := f.page("GET", "/api/state", "", nil)
+	var v view
+	if err := json.Unmarshal([]byte(raw), &v); err != nil {
+		t.Fatal(err)
+	}
+	mallory := v.People[5]
+	if mallory.Name != "mallory" || mallory.Account.SharePointRevoked != 1 || mallory.Account.Revoked != 0 {
+		t.Errorf("got %+v %+v", mallory, mallory.Account)
+	}
+	if last := v.Calls[len(v.Calls)-1]; last.System != "SharePoint" || last.Path != revokeAllPath || last.Status != 200 {
+		t.Errorf("got %+v", last)
+	}
+	for _, secret := range []string{token, f.env["IDENTITY_HEADER"]} {
+		if strings.Contains(raw, secret) {
+			t.Error("the page is told a secret")
+		}
+	}
+}
+
 func TestPageEvents(t *testing.T) {
 	f := start(t)
 	response, err := http.Get(f.PageURL() + "api/events")

@@ -38,6 +38,7 @@ type accountView struct {
 	ByGroup             bool      `json:"byGroup"`
 	ValidFrom           time.Time `json:"validFrom"`
 	Revoked             int       `json:"revoked"`
+	SharePointRevoked   int       `json:"sharePointRevoked"`
 }
 
 type channelView struct {
@@ -98,6 +99,7 @@ func (s *Sandbox) view() view {
 			person.Account = &accountView{
 				UPN: a.upn, Enabled: a.enabled, Guest: a.guest(), GlobalAdministrator: a.globalAdministrator(),
 				ByGroup: a.groupIsRoute, ValidFrom: a.validFrom, Revoked: w.revoked[a.upn],
+				SharePointRevoked: w.sharePointRevoked[a.upn],
 			}
 		}
 		v.People = append(v.People, person)

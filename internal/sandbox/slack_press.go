@@ -37,6 +37,32 @@ func (s *Sandbox) Press(ctx context.Context, person, messageTS, label string) (D
 	return Delivery{}, fmt.Errorf("message %s has no button %q", messageTS, label)
 }
 
+// PressSeen is Press on a message as it was seen earlier, by somebody whose screen
+// has not been brought up to date.
+func (s *Sandbox) PressSeen(ctx context.Context, person string, seen Message, label string) (Delivery, error) {
+	var blocks []any
+	if err := json.Unmarshal(seen.Blocks, &blocks); err != nil {
+		return Delivery{}, fmt.Errorf("blocks of the message that was seen: %w", err)
+	}
+	s.mu.Lock()
+	p, c, err := s.world.present(person, seen.Channel)
+	if err != nil {
+		s.mu.Unlock()
+		return Delivery{}, err
+	}
+	source := pressSource{channel: c, ts: seen.TS, threadTS: seen.ThreadTS, blocks: blocks, message: s.world.message(c.id, seen.TS)}
+	for _, b := range seen.Buttons {
+		if strings.HasPrefix(b.Text, label) {
+			block, element := element(blocks, b.ActionID)
+			body := s.pressBody(p, source, pressed{actionID: b.ActionID, value: b.Value, block: block, element: element})
+			s.mu.Unlock()
+			return s.deliver(ctx, "/slack/interactivity", body).Delivery, nil
+		}
+	}
+	s.mu.Unlock()
+	return Delivery{}, fmt.Errorf("the message that was seen has no button %q", label)
+}
+
 // PressValue sends a press that the message as it stands need not offer: of a
 // button that is gone since, or with a value that never was. It returns an error
 // only for a person or channel that does not exist.

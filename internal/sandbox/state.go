@@ -16,7 +16,9 @@ type State struct {
 	Messages   []Message      // of every conversation, threads included, in ts order
 	Ephemerals []Ephemeral    // in the order in which they were shown
 	Calls      []Call         // in the order in which they arrived
-	Revoked    map[string]int // UPN to the number of revocations that took effect
+	Revoked    map[string]int // UPN to the number of revocations by Graph that took effect
+
+	SharePointRevoked map[string]int // UPN to the number of revocations by SharePoint that it called a success
 }
 
 // Message is a message as it stands now.
@@ -57,10 +59,10 @@ type Ephemeral struct {
 // Call is one request that a stand-in received. It appears when the request
 // arrives, with Status 0, and keeps that status if no answer went out.
 type Call struct {
-	System          string // "Slack", "Entra" or "Graph"
+	System          string // "Slack", "Entra", "Graph" or "SharePoint"
 	Method, Path    string // without query and with the secret part of a response_url removed
 	Status          int
-	Error           string // Slack's error or Graph's and Entra's error code
+	Error           string // Slack's error, or the error code of the others
 	Fault           string // name of the fault that was applied
 	Time            time.Time
 	ClientRequestID string
@@ -95,7 +97,9 @@ func (s *Sandbox) Await(ctx context.Context, cond func(State) bool) (State, erro
 }
 
 func (w *world) state() State {
-	state := State{Calls: slices.Clone(w.calls), Revoked: maps.Clone(w.revoked)}
+	state := State{
+		Calls: slices.Clone(w.calls), Revoked: maps.Clone(w.revoked), SharePointRevoked: maps.Clone(w.sharePointRevoked),
+	}
 	for _, m := range w.messages {
 		if !m.tombstone {
 			state.Messages = append(state.Messages, Message{
@@ -133,8 +137,20 @@ func (s *Sandbox) SetEnabled(person string, enabled bool) error {
 	return s.changeAccount(person, func(a *entraAccount) { a.enabled = enabled })
 }
 
+// SetUPN renames person's Entra account; its object id stays. It returns an error
+// for somebody who has no account in the tenant, or if the name is taken.
+func (s *Sandbox) SetUPN(person, upn string) error {
+	s.mu.Lock()
+	taken := s.world.byEntraKey(upn) != nil
+	s.mu.Unlock()
+	if taken {
+		return fmt.Errorf("%s is taken", upn)
+	}
+	return s.changeAccount(person, func(a *entraAccount) { a.upn = upn })
+}
+
 // SetPermissions replaces the application permissions that the tenant has
-// granted. Tokens carry what was granted when they were issued, so a grant
+// granted: those of Graph, and Sites.FullControl.All of SharePoint. Tokens carry what was granted when they were issued, so a grant
 // needs a new token; a withdrawal is felt at once.
 func (s *Sandbox) SetPermissions(permissions ...string) {
 	s.mu.Lock()

@@ -24,6 +24,10 @@ type world struct {
 	responseURLs map[string]*responseURL
 	lastMicro    int64
 	lastDelivery *delivery
+
+	sharePointRevoked    map[string]int
+	sharePointDisabled   bool
+	sharePointMovesGraph bool
 }
 
 // message is one message of a conversation.
@@ -53,10 +57,12 @@ func newWorld(now time.Time) world {
 		cast:         cast,
 		channels:     newChannels(cast),
 		revoked:      map[string]int{},
-		permissions:  []string{"User.Read.All", "User.RevokeSessions.All"},
+		permissions:  []string{"User.Read.All", "User.RevokeSessions.All", sitesFullControl},
 		scopes:       []string{"commands", "chat:write", "users:read", "users:read.email", "channels:read", "groups:read", "channels:history", "groups:history"},
 		tokens:       map[string]accessToken{},
 		responseURLs: map[string]*responseURL{},
+
+		sharePointRevoked: map[string]int{},
 	}
 }
 
@@ -88,6 +94,16 @@ func (w *world) bySlackID(id string) *person {
 func (w *world) byEntraKey(key string) *entraAccount {
 	for _, p := range w.cast {
 		if p.entra != nil && (strings.EqualFold(p.entra.id, key) || strings.EqualFold(p.entra.upn, key)) {
+			return p.entra
+		}
+	}
+	return nil
+}
+
+// bySignInName finds an account by UPN alone, whatever its case.
+func (w *world) bySignInName(name string) *entraAccount {
+	for _, p := range w.cast {
+		if p.entra != nil && strings.EqualFold(p.entra.upn, name) {
 			return p.entra
 		}
 	}

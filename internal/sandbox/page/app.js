@@ -140,7 +140,7 @@ const toEnd = () => { $("scroll").scrollTop = $("scroll").scrollHeight; };
 // The steps follow what happened, so that a visitor always knows what is next.
 function renderSteps() {
   const commanded = ui.view.messages.some((m) => m.bot);
-  const revoked = ui.view.people.reduce((sum, p) => sum + (p.account?.revoked ?? 0), 0);
+  const revoked = ui.view.people.reduce((sum, p) => sum + Math.max(p.account?.revoked ?? 0, p.account?.sharePointRevoked ?? 0), 0);
   const step = revoked > 0 ? "see" : !commanded ? "send" : ui.person === "bob" ? "confirm" : "switch";
   let done = true;
   for (const node of $("steps").children) {

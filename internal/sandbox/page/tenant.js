@@ -5,6 +5,7 @@ import { el } from "./mrkdwn.js";
 const TROUBLE = [
   { name: "Graph answers 503", fault: { system: "graph", status: 503, retryAfterMS: 2000 } },
   { name: "Graph loses the answer", fault: { system: "graph", match: "/revokeSignInSessions", drop: true } },
+  { name: "SharePoint answers 429", fault: { system: "sharepoint", status: 429, retryAfterMS: 2000 } },
   { name: "Slack is slow (2 s)", fault: { system: "slack", delayMS: 2000 } },
 ];
 
@@ -16,13 +17,16 @@ export function renderUsers(list, view) {
     if (a.globalAdministrator) tags.push(el("span", { class: "tag role" }, "Global Administrator"));
     if (a.guest) tags.push(el("span", { class: "tag" }, "Guest"));
     if (!a.enabled) tags.push(el("span", { class: "tag off" }, "Sign-in blocked"));
-    return el("li", { class: a.revoked > 0 ? "user was-revoked" : "user" },
+    const elsewhere = a.sharePointRevoked > 0
+      ? el("p", { class: "elsewhere" }, el("b", { "data-testid": "sharepoint-revoked-" + p.name }, String(a.sharePointRevoked)), " revoked by SharePoint") : null;
+    return el("li", { class: a.revoked + a.sharePointRevoked > 0 ? "user was-revoked" : "user" },
       el("div", { class: "pair" },
         el("p", { class: "upn", title: a.upn }, a.upn),
         el("p", { class: "revoked" }, el("b", { "data-testid": "revoked-" + p.name }, String(a.revoked)), " revoked")),
       el("div", { class: "pair" },
         el("p", { class: "tags" }, ...(tags.length ? tags : [el("span", { class: "muted" }, "No role")])),
-        el("p", { class: "reset" }, "last reset " + when(a.validFrom))));
+        el("p", { class: "reset" }, "last reset " + when(a.validFrom))),
+      elsewhere);
   }));
 }
 
