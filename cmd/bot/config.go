@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -26,11 +25,22 @@ type settings struct {
 	SlackSigningSecret string `env:"SLACK_SIGNING_SECRET" help:"Signing secret of the Slack app. Environment only." secret:""`
 	SlackAPIURL        string `name:"slack-api-url" env:"SLACK_API_URL" default:"https://slack.com/api/" help:"Slack Web API."`
 
-	AzureTenantID      string `env:"AZURE_TENANT_ID" help:"Entra tenant: its id or one of its domains."`
-	AzureClientID      string `env:"AZURE_CLIENT_ID" help:"Application (client) id of the app registration."`
-	AzureClientSecret  string `env:"AZURE_CLIENT_SECRET" help:"Client secret of the app registration. Environment only." secret:""`
-	AzureAuthorityHost string `env:"AZURE_AUTHORITY_HOST" default:"https://login.microsoftonline.com" help:"Login host; any other than the default switches instance discovery off."`
-	GraphURL           string `env:"GRAPH_URL" default:"https://graph.microsoft.com" help:"Microsoft Graph."`
+	AzureTenantID                  string `env:"AZURE_TENANT_ID" help:"Entra tenant: its id or one of its domains."`
+	AzureClientID                  string `env:"AZURE_CLIENT_ID" help:"Application (client) id of the app registration, or client id of a user-assigned managed identity."`
+	AzureClientSecret              string `env:"AZURE_CLIENT_SECRET" help:"Client secret of the app registration. Environment only." secret:""`
+	AzureClientCertificatePath     string `env:"AZURE_CLIENT_CERTIFICATE_PATH" help:"PEM or PFX file with a certificate of the app registration and its RSA key, instead of a secret."`
+	AzureClientCertificatePassword string `env:"AZURE_CLIENT_CERTIFICATE_PASSWORD" help:"Password of the PFX file. Environment only." secret:""`
+	AzureFederatedTokenFile        string `env:"AZURE_FEDERATED_TOKEN_FILE" help:"File with a token of an identity provider that the app registration trusts, instead of a secret."`
+	AzureUseManagedIdentity        string `env:"AZURE_USE_MANAGED_IDENTITY" default:"false" help:"true: sign in as the Azure resource that the bot runs on, instead of with a secret."`
+
+	AzureCloud         string `env:"AZURE_CLOUD" default:"public" help:"public, usgov, usgov-dod or china: where the three addresses below are."`
+	AzureAuthorityHost string `env:"AZURE_AUTHORITY_HOST" help:"Login host, if not the cloud's (https://login.microsoftonline.com); any other than that switches instance discovery off."`
+	GraphURL           string `env:"GRAPH_URL" help:"Microsoft Graph, if not the cloud's (https://graph.microsoft.com)."`
+	SharePointAdminURL string `name:"sharepoint-admin-url" env:"SHAREPOINT_ADMIN_URL" help:"SharePoint's admin site, if it does not follow from a tenant named like contoso.onmicrosoft.com (https://contoso-admin.sharepoint.com)."`
+
+	Revoker          string `env:"REVOKER" default:"graph" help:"Who ends the sessions: graph, sharepoint or both."`
+	Disabled         string `env:"DISABLED" default:"false" help:"true: the bot answers and revokes nothing."`
+	AllowUnconfirmed string `env:"ALLOW_UNCONFIRMED" default:"false" help:"true: a request may ask to go without the second administrator."`
 
 	RedisURL       string `env:"REDIS_URL" help:"redis:// or rediss:// of the store that several replicas share. Unset: the embedded store. Environment only." secret:""`
 	StateFile      string `env:"STATE_FILE" default:"revoke-session.db" help:"File of the embedded store; a relative path is taken from STATE_DIRECTORY or the working directory."`
@@ -45,8 +55,15 @@ type settings struct {
 // config is settings after they were found right.
 type config struct {
 	slackToken, slackSecret, slackURL string
-	tenant, clientID, clientSecret    string
+	tenant, clientID                  string
+	credential                        credentialKind
+	clientSecret                      string // of secretCredential
+	certificate, certificatePassword  string // of certificateCredential: a path, and what opens it
+	tokenFile                         string // of federatedCredential
 	authority, graph                  string
+	sharePoint                        string // origin of the admin site; "" if revoker has no use for it and it was not given
+	revoker                           string // graph, sharepoint or both
+	disabled, allowUnconfirmed        bool
 	redisURL, stateFile, listen       string
 	ttl                               time.Duration
 	channels                          []string
@@ -93,55 +110,55 @@ func (s *settings) assign(env []string) {
 	}
 }
 
-var (
-	channelID = regexp.MustCompile(`^[CGD][A-Z0-9]+$`)
-	tenant    = regexp.MustCompile(`^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$`)
-)
+var channelID = regexp.MustCompile(`^[CGD][A-Z0-9]+$`)
 
 // config checks everything and reports all problems together.
 func (s *settings) config() (config, error) {
-	var problems []string
-	wrong := func(name, format string, args ...any) {
-		problems = append(problems, name+" "+fmt.Sprintf(format, args...))
+	var c config
+	var k check
+	s.slack(&c, &k)
+	s.microsoft(&c, &k)
+	s.state(&c, &k)
+	c.disabled = k.boolean("DISABLED", s.Disabled)
+	c.allowUnconfirmed = k.boolean("ALLOW_UNCONFIRMED", s.AllowUnconfirmed)
+	c.listen = s.ListenAddr
+	_, port, err := net.SplitHostPort(c.listen)
+	if _, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil {
+		k.wrong("LISTEN_ADDR", "must be an address such as :8080 or 127.0.0.1:8080")
 	}
-	need := func(name, value, what string) string {
-		value = strings.TrimSpace(value)
-		if value == "" {
-			wrong(name, "is not set: %s", what)
-		}
-		return value
+	ttl, err := time.ParseDuration(s.RequestTTL)
+	if err != nil || ttl < time.Second || ttl > 24*time.Hour {
+		k.wrong("REQUEST_TTL", "must be a duration from 1s to 24h, such as 15m")
 	}
-	c := config{
-		slackToken:   need("SLACK_BOT_TOKEN", s.SlackBotToken, "the bot token of the Slack app (OAuth & Permissions)"),
-		slackSecret:  need("SLACK_SIGNING_SECRET", s.SlackSigningSecret, "the signing secret of the Slack app (Basic Information)"),
-		tenant:       need("AZURE_TENANT_ID", s.AzureTenantID, "the tenant id of your Entra tenant"),
-		clientID:     need("AZURE_CLIENT_ID", s.AzureClientID, "the application (client) id of the app registration"),
-		clientSecret: need("AZURE_CLIENT_SECRET", s.AzureClientSecret, "a client secret of the app registration"),
-		redisURL:     s.RedisURL,
+	c.ttl = ttl
+	if err := c.level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		k.wrong("LOG_LEVEL", "must be debug, info, warn or error")
 	}
+	if k.problems != nil {
+		return config{}, &settingsError{k.problems}
+	}
+	return c, nil
+}
+
+func (s *settings) slack(c *config, k *check) {
+	c.slackToken = k.need("SLACK_BOT_TOKEN", s.SlackBotToken, "the bot token of the Slack app (OAuth & Permissions)")
+	c.slackSecret = k.need("SLACK_SIGNING_SECRET", s.SlackSigningSecret, "the signing secret of the Slack app (Basic Information)")
+	c.slackURL = k.address("SLACK_API_URL", s.SlackAPIURL)
 	if strings.HasPrefix(c.slackToken, "xapp-") || strings.HasPrefix(c.slackToken, "xoxp-") {
-		wrong("SLACK_BOT_TOKEN", "is not a bot token: those begin with xoxb-")
+		k.wrong("SLACK_BOT_TOKEN", "is not a bot token: those begin with xoxb-")
 	}
-	if c.tenant != "" && (!tenant.MatchString(c.tenant) || c.tenant == "common" || c.tenant == "organizations" || c.tenant == "consumers") {
-		wrong("AZURE_TENANT_ID", "must name one tenant: its id or one of its domains")
-	}
-	address := func(name, value string) string {
-		u, err := url.Parse(value)
-		switch {
-		case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Scheme != "https" && u.Scheme != "http":
-			wrong(name, "must be an address such as https://host")
-		case u.Scheme == "http" && name == "AZURE_AUTHORITY_HOST":
-			wrong(name, "must begin with https://")
-		case u.Scheme == "http" && !isLoopback(u.Hostname()):
-			wrong(name, "must begin with https://, because a token would travel in the clear (http:// is for this machine only)")
+	for _, id := range strings.FieldsFunc(s.AllowedChannels, func(r rune) bool { return r == ',' || r == ' ' }) {
+		if !channelID.MatchString(id) {
+			k.wrong("ALLOWED_CHANNELS", "has %q, which is not a channel id: ids look like C0123456789 (in Slack: channel name > About > Channel ID)", id)
 		}
-		return value
+		c.channels = append(c.channels, id)
 	}
-	c.slackURL = address("SLACK_API_URL", s.SlackAPIURL)
-	c.authority = address("AZURE_AUTHORITY_HOST", s.AzureAuthorityHost)
-	c.graph = address("GRAPH_URL", s.GraphURL)
+}
+
+func (s *settings) state(c *config, k *check) {
+	c.redisURL = s.RedisURL
 	if u, err := url.Parse(s.RedisURL); s.RedisURL != "" && (err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Host == "") {
-		wrong("REDIS_URL", "must be redis://[user:password@]host:port/db, or rediss:// for TLS")
+		k.wrong("REDIS_URL", "must be redis://[user:password@]host:port/db, or rediss:// for TLS")
 	}
 	c.stateFile = s.StateFile
 	if dir, _, _ := strings.Cut(s.StateDirectory, ":"); !filepath.IsAbs(c.stateFile) { // systemd separates several by colons
@@ -149,32 +166,9 @@ func (s *settings) config() (config, error) {
 	}
 	if dir := filepath.Dir(c.stateFile); c.redisURL == "" {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			wrong(cmp.Or(stateDirName(s), "STATE_FILE"), "names the directory %s, which does not exist", dir)
+			k.wrong(cmp.Or(stateDirName(s), "STATE_FILE"), "names the directory %s, which does not exist", dir)
 		}
 	}
-	c.listen = s.ListenAddr
-	_, port, err := net.SplitHostPort(c.listen)
-	if _, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil {
-		wrong("LISTEN_ADDR", "must be an address such as :8080 or 127.0.0.1:8080")
-	}
-	ttl, err := time.ParseDuration(s.RequestTTL)
-	if err != nil || ttl < time.Second || ttl > 24*time.Hour {
-		wrong("REQUEST_TTL", "must be a duration from 1s to 24h, such as 15m")
-	}
-	c.ttl = ttl
-	for _, id := range strings.FieldsFunc(s.AllowedChannels, func(r rune) bool { return r == ',' || r == ' ' }) {
-		if !channelID.MatchString(id) {
-			wrong("ALLOWED_CHANNELS", "has %q, which is not a channel id: ids look like C0123456789 (in Slack: channel name > About > Channel ID)", id)
-		}
-		c.channels = append(c.channels, id)
-	}
-	if err := c.level.UnmarshalText([]byte(s.LogLevel)); err != nil {
-		wrong("LOG_LEVEL", "must be debug, info, warn or error")
-	}
-	if problems != nil {
-		return config{}, &settingsError{problems}
-	}
-	return c, nil
 }
 
 // stateDirName is the setting that the state file's directory comes from.
@@ -183,12 +177,4 @@ func stateDirName(s *settings) string {
 		return "STATE_DIRECTORY"
 	}
 	return ""
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }

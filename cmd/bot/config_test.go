@@ -28,7 +28,8 @@ func TestConfigDefaults(t *testing.T) {
 	}
 	if c.slackURL != "https://slack.com/api/" || c.authority != "https://login.microsoftonline.com" ||
 		c.graph != "https://graph.microsoft.com" || c.listen != ":8080" || c.ttl != 15*time.Minute ||
-		c.stateFile != "revoke-session.db" || c.redisURL != "" || len(c.channels) != 0 {
+		c.stateFile != "revoke-session.db" || c.redisURL != "" || len(c.channels) != 0 ||
+		c.credential != secretCredential || c.revoker != "graph" || c.sharePoint != "" || c.disabled || c.allowUnconfirmed {
 		t.Errorf("config = %+v", c)
 	}
 }
@@ -65,7 +66,21 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		{"AZURE_TENANT_ID=common", "AZURE_TENANT_ID must name one tenant"},
 		{"AZURE_TENANT_ID=a/b", "AZURE_TENANT_ID must name one tenant"},
 		{"AZURE_CLIENT_ID=", "AZURE_CLIENT_ID is not set"},
-		{"AZURE_CLIENT_SECRET=", "AZURE_CLIENT_SECRET is not set"},
+		{"AZURE_CLIENT_SECRET=", "AZURE_CLIENT_SECRET is not set: a client secret of the app registration, or else one of AZURE_CLIENT_CERTIFICATE_PATH"},
+		{"AZURE_CLIENT_CERTIFICATE_PASSWORD=canary", "AZURE_CLIENT_CERTIFICATE_PASSWORD is set without AZURE_CLIENT_CERTIFICATE_PATH"},
+		{"AZURE_CLIENT_CERTIFICATE_PATH=config.go", "AZURE_CLIENT_SECRET and AZURE_CLIENT_CERTIFICATE_PATH are set: keep the one"},
+		{"AZURE_USE_MANAGED_IDENTITY=true", "AZURE_CLIENT_SECRET and AZURE_USE_MANAGED_IDENTITY are set: keep the one"},
+		{"AZURE_USE_MANAGED_IDENTITY=yes", "AZURE_USE_MANAGED_IDENTITY must be true or false"},
+		{"AZURE_CLOUD=germany", "AZURE_CLOUD must be public, usgov, usgov-dod or china"},
+		{"SHAREPOINT_ADMIN_URL=contoso-admin.sharepoint.com", "SHAREPOINT_ADMIN_URL must be an address"},
+		{"SHAREPOINT_ADMIN_URL=https://contoso-admin.sharepoint.com/_api", "SHAREPOINT_ADMIN_URL must end after the host"},
+		{"SHAREPOINT_ADMIN_URL=https://contoso-admin.sharepoint.com#", "SHAREPOINT_ADMIN_URL must end after the host"},
+		{"SHAREPOINT_ADMIN_URL=https://contoso-admin.sharepoint.com?x=1", "SHAREPOINT_ADMIN_URL must end after the host"},
+		{"SHAREPOINT_ADMIN_URL=http://contoso-admin.sharepoint.com", "SHAREPOINT_ADMIN_URL must begin with https://"},
+		{"REVOKER=exchange", "REVOKER must be graph, sharepoint or both"},
+		{"REVOKER=both", "REVOKER is both: SharePoint accepts no token obtained with a client secret (it answers 'Unsupported app only token')"},
+		{"DISABLED=off", "DISABLED must be true or false"},
+		{"ALLOW_UNCONFIRMED=2", "ALLOW_UNCONFIRMED must be true or false"},
 		{"AZURE_AUTHORITY_HOST=http://127.0.0.1:1", "AZURE_AUTHORITY_HOST must begin with https://"},
 		{"GRAPH_URL=http://graph.contoso.com", "GRAPH_URL must begin with https://"},
 		{"GRAPH_URL=ftp://graph.contoso.com", "GRAPH_URL must be an address"},
@@ -96,7 +111,9 @@ func TestRightSettings(t *testing.T) {
 	for _, setting := range []string{
 		"SLACK_API_URL=http://127.0.0.1:9/api/", "GRAPH_URL=http://localhost:1", "REDIS_URL=rediss://u:p@redis.contoso.com:6380/0",
 		"LISTEN_ADDR=127.0.0.1:0", "REQUEST_TTL=24h", "ALLOWED_CHANNELS=C01,G02 C03", "LOG_LEVEL=DEBUG",
-		"AZURE_TENANT_ID=72f988bf-86f1-41af-91ab-2d7cd011db47",
+		"AZURE_TENANT_ID=72f988bf-86f1-41af-91ab-2d7cd011db47", "AZURE_USE_MANAGED_IDENTITY=0", "AZURE_CLOUD= UsGov ", "REVOKER=Graph",
+		"SHAREPOINT_ADMIN_URL=https://contoso-admin.sharepoint.com/", "SHAREPOINT_ADMIN_URL=http://127.0.0.1:9",
+		"DISABLED=", "DISABLED= TRUE ", "ALLOW_UNCONFIRMED=1",
 	} {
 		if _, err := configOf(setting); err != nil {
 			t.Errorf("%s: %v", setting, err)
@@ -109,13 +126,15 @@ func TestRightSettings(t *testing.T) {
 }
 
 func TestAllProblemsAreNamedAtOnceWithoutSecrets(t *testing.T) {
-	_, err := configOf("SLACK_BOT_TOKEN=xapp-canary", "REQUEST_TTL=x", "REDIS_URL=redis//:canary@x", "GRAPH_URL=https://canary:canary@contoso.com")
+	_, err := configOf("SLACK_BOT_TOKEN=xapp-canary", "REQUEST_TTL=x", "REDIS_URL=redis//:canary@x", "GRAPH_URL=https://canary:canary@contoso.com",
+		"AZURE_CLIENT_CERTIFICATE_PASSWORD=canary", "SHAREPOINT_ADMIN_URL=https://canary:canary@contoso.com", "AZURE_CLOUD=x", "DISABLED=x")
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, name := range []string{"SLACK_BOT_TOKEN", "REQUEST_TTL", "REDIS_URL", "GRAPH_URL"} {
-		if !strings.Contains(err.Error(), name) {
-			t.Errorf("%s is not named in:\n%v", name, err)
+	for _, name := range []string{"SLACK_BOT_TOKEN", "REQUEST_TTL", "REDIS_URL", "GRAPH_URL",
+		"AZURE_CLIENT_CERTIFICATE_PASSWORD", "SHAREPOINT_ADMIN_URL", "AZURE_CLOUD", "DISABLED"} {
+		if strings.Count(err.Error(), "\n  "+name+" ") != 1 {
+			t.Errorf("%s is not named once in:\n%v", name, err)
 		}
 	}
 	if strings.Contains(err.Error(), "canary") {

@@ -83,19 +83,18 @@ func newBot(c config, transport http.RoundTripper, log *slog.Logger) (*bot, erro
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	credential, err := entra.NewSecretCredential(c.authority, c.tenant, c.clientID, c.clientSecret, transport)
+	credential, err := newCredential(c, transport, log)
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	reads := entra.NewAPI(c.graph, credential, transport, entra.Reads, log)
-	effects := entra.NewAPI(c.graph, credential, transport, entra.Effects, log)
+	reads := entra.NewAPI(entra.GraphService(c.graph), credential, transport, entra.Reads, log)
 	urls := slackapp.NewResponseURLs()
 	service := request.NewService(
 		st,
 		authz.New(slack.Vouch, reads),
-		revoker.NewGraph(effects, reads),
+		newRevoker(c, credential, reads, transport, log),
 		slackapp.NewReporter(slack, urls, log),
-		request.Policy{TTL: c.ttl, Channels: c.channels},
+		request.Policy{TTL: c.ttl, Channels: c.channels, Disabled: c.disabled, AllowUnconfirmed: c.allowUnconfirmed},
 		log,
 	)
 	b := &bot{log: log, slack: slack, service: service, store: st}
@@ -105,6 +104,22 @@ func newBot(c config, transport http.RoundTripper, log *slog.Logger) (*bot, erro
 	mux.HandleFunc("GET /readyz", b.ready)
 	b.handler = mux
 	return b, nil
+}
+
+// newRevoker makes the revoker that the settings chose.
+func newRevoker(c config, credential *entra.Credential, reads *entra.API, transport http.RoundTripper, log *slog.Logger) request.Revoker {
+	effects := func(s entra.Service) *entra.API {
+		return entra.NewAPI(s, credential, transport, entra.Effects, log)
+	}
+	byGraph := revoker.NewGraph(effects(entra.GraphService(c.graph)), reads, c.tenant)
+	if c.revoker == "graph" {
+		return byGraph
+	}
+	bySharePoint := revoker.NewSharePoint(effects(entra.SharePointService(c.sharePoint)), reads, c.tenant)
+	if c.revoker == "sharepoint" {
+		return bySharePoint
+	}
+	return revoker.NewBoth(bySharePoint, byGraph)
 }
 
 type closingStore interface {

@@ -45,7 +45,7 @@ func (d *Directory) Caller(ctx context.Context, by request.Origin) request.Calle
 	if c.Standing, email, c.Fault = d.vouch(ctx, by); c.Standing != request.Member {
 		return c
 	}
-	users, err := d.byEmail(ctx, email)
+	users, err := d.byEmail(ctx, email, callerFields)
 	if err != nil {
 		return unverified(c, err)
 	}
@@ -112,9 +112,38 @@ func (d *Directory) Target(ctx context.Context, name string) request.Target {
 	if err != nil {
 		return request.Target{UPN: name, Account: request.AccountUnknown, Fault: fault(err)}
 	}
+	return targetOf(u)
+}
+
+// Mentioned implements request.Directory: a mention of a full member of our own
+// workspace, whose confirmed e-mail address has to lead to exactly one account.
+func (d *Directory) Mentioned(ctx context.Context, who request.Origin) request.Target {
+	ctx, cancel := context.WithTimeout(ctx, lookupWithin)
+	defer cancel()
+	standing, email, f := d.vouch(ctx, who)
+	if standing == request.Unverified {
+		return request.Target{Account: request.AccountUnknown, Standing: standing, Fault: f}
+	}
+	if standing != request.Member {
+		return request.Target{Account: request.AccountUnresolved, Standing: standing, Fault: f}
+	}
+	users, err := d.byEmail(ctx, email, targetFields)
+	switch {
+	case err != nil:
+		return request.Target{Account: request.AccountUnknown, Standing: standing, Fault: fault(err)}
+	case len(users) == 0:
+		return request.Target{Account: request.AccountUnresolved, Standing: request.EntraMissing}
+	case len(users) > 1:
+		return request.Target{Account: request.AccountUnresolved, Standing: request.EntraAmbiguous}
+	}
+	return targetOf(users[0])
+}
+
+// targetOf is u as a target, with the kind of account that it is.
+func targetOf(u user) request.Target {
 	t := request.Target{
 		ObjectID: u.ID, UPN: u.UserPrincipalName, Name: u.DisplayName, Account: request.AccountMember,
-		Enabled: u.AccountEnabled, ValidFrom: u.SignInSessionsValidFrom, AsOf: u.readAt,
+		Enabled: u.AccountEnabled, ValidFrom: u.SignInSessionsValidFrom, AsOf: u.readAt, Evidence: u.requestID,
 	}
 	switch {
 	case strings.EqualFold(u.UserType, "Guest"):
@@ -125,14 +154,14 @@ func (d *Directory) Target(ctx context.Context, name string) request.Target {
 	return t
 }
 
-// byEmail returns every account whose sign-in name or mail is email.
-func (d *Directory) byEmail(ctx context.Context, email string) ([]user, error) {
+// byEmail returns every account whose sign-in name or mail is email, with fields.
+func (d *Directory) byEmail(ctx context.Context, email, fields string) ([]user, error) {
 	var byUPN user
 	var byMail []user
 	var upnErr, mailErr error
 	var wg sync.WaitGroup
-	wg.Go(func() { byUPN, upnErr = d.user(ctx, email, callerFields) })
-	wg.Go(func() { byMail, mailErr = d.usersByMail(ctx, email) })
+	wg.Go(func() { byUPN, upnErr = d.user(ctx, email, fields) })
+	wg.Go(func() { byMail, mailErr = d.usersByMail(ctx, email, fields) })
 	wg.Wait()
 	if isNotFound(upnErr) {
 		upnErr = nil

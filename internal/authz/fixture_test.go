@@ -83,7 +83,7 @@ func (g *graph) directory(vouch Vouch) *Directory {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	return New(vouch, entra.NewAPI(g.server.URL, c, transport, entra.Reads, slog.New(slog.DiscardHandler)))
+	return New(vouch, entra.NewAPI(entra.GraphService(g.server.URL), c, transport, entra.Reads, slog.New(slog.DiscardHandler)))
 }
 
 // vouches returns a Vouch that has nothing against anybody.

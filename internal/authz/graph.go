@@ -29,7 +29,8 @@ type user struct {
 	AccountEnabled          bool      `json:"accountEnabled"`
 	SignInSessionsValidFrom time.Time `json:"signInSessionsValidFromDateTime"`
 
-	readAt time.Time // the directory's clock
+	readAt    time.Time // the directory's clock
+	requestID string
 }
 
 const (
@@ -52,7 +53,7 @@ func (d *Directory) user(ctx context.Context, key, fields string) (user, error) 
 	if u.ID == "" || u.UserPrincipalName == "" {
 		return user{}, incomplete("read user", meta)
 	}
-	u.readAt = meta.Date
+	u.readAt, u.requestID = meta.Date, meta.RequestID
 	return u, nil
 }
 
@@ -78,13 +79,13 @@ func userPath(key string) string {
 
 // usersByMail lists the users whose mail is exactly email; two are enough to
 // know that it is not one.
-func (d *Directory) usersByMail(ctx context.Context, email string) ([]user, error) {
+func (d *Directory) usersByMail(ctx context.Context, email, fields string) ([]user, error) {
 	filter := "mail eq '" + strings.ReplaceAll(email, "'", "''") + "'"
 	var page struct {
 		Value []user `json:"value"`
 		Next  string `json:"@odata.nextLink"`
 	}
-	path := "/v1.0/users?$filter=" + url.QueryEscape(filter) + "&$select=" + callerFields
+	path := "/v1.0/users?$filter=" + url.QueryEscape(filter) + "&$select=" + fields
 	const op = "find user by mail"
 	meta, err := d.graph.Do(ctx, op, http.MethodGet, path, nil, &page)
 	if err != nil {
@@ -93,6 +94,9 @@ func (d *Directory) usersByMail(ctx context.Context, email string) ([]user, erro
 	noID := slices.ContainsFunc(page.Value, func(u user) bool { return u.ID == "" })
 	if page.Value == nil || noID || page.Next != "" {
 		return nil, incomplete(op, meta)
+	}
+	for i := range page.Value {
+		page.Value[i].readAt, page.Value[i].requestID = meta.Date, meta.RequestID
 	}
 	return page.Value, nil
 }

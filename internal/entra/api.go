@@ -2,6 +2,7 @@ package entra
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,48 +20,50 @@ const maxBody = 1 << 20
 
 // API calls one Microsoft service. Safe for concurrent use.
 type API struct {
-	base       string
+	service    Service
 	credential *Credential
+	transport  http.RoundTripper
 	client     *http.Client
 	log        *slog.Logger
 }
 
-// NewAPI returns the API of the service at base (no trailing path), signed in
-// with credential, with the given retries.
-func NewAPI(base string, credential *Credential, transport http.RoundTripper, retry Retry, log *slog.Logger) *API {
-	base = strings.TrimSuffix(base, "/")
-	return &API{base: base, credential: credential, client: retrying(transport, retry), log: log}
+// NewAPI returns the API of a service, signed in with credential, with the given
+// retries.
+func NewAPI(service Service, credential *Credential, transport http.RoundTripper, retry Retry, log *slog.Logger) *API {
+	return &API{service: service, credential: credential, transport: transport, client: retrying(transport, retry), log: log}
 }
 
 // URL is the address of a path, as What-If shows it.
-func (a *API) URL(path string) string { return a.base + path }
+func (a *API) URL(path string) string { return a.service.base + path }
 
-// Meta is what an answer's headers say.
+// Meta is what is known of a call beside its answer. It is filled as far as the
+// call came, also if that ended in an error.
 type Meta struct {
-	RequestID string
-	Date      time.Time // the service's clock; zero if it did not say
+	ClientRequestID string        // ours, by which the service's support finds it; "" if nothing was sent
+	RequestID       string        // the service's
+	Status          int           // 0 without an answer
+	Date            time.Time     // the service's clock; zero if it did not say
+	Took            time.Duration // with all retries, and the token where one had to be fetched
 }
 
 // Do makes one call, with its retries. op names it in errors and logs, where
 // paths, which hold people's names, must not appear. in and out are JSON, or
 // nil. The error is an *Error.
-//
-// Headers and error bodies: learn.microsoft.com/graph/errors and
-// /graph/best-practices-concept ("client-request-id").
 func (a *API) Do(ctx context.Context, op, method, path string, in, out any) (Meta, error) {
 	start := time.Now()
 	clientID := uuid.NewString()
-	meta, status, err := a.do(ctx, op, method, path, clientID, in, out)
+	meta, err := a.do(ctx, op, method, path, clientID, in, out)
 	// A refusal had no effect, so asking once more with a new token is safe.
-	if status == http.StatusUnauthorized && a.credential.forget(renewUnauthorized) ||
-		status == http.StatusForbidden && a.credential.forget(renewForbidden) {
-		meta, status, err = a.do(ctx, op, method, path, clientID, in, out)
+	if meta.Status == http.StatusUnauthorized && a.credential.forget(renewUnauthorized) ||
+		meta.Status == http.StatusForbidden && a.credential.forget(renewForbidden) {
+		meta, err = a.do(ctx, op, method, path, clientID, in, out)
 	}
+	meta.Took = time.Since(start)
 	attrs := []any{
-		"op", op, "status", status, "request_id", meta.RequestID, "client_request_id", clientID,
-		"took", time.Since(start).Round(time.Millisecond),
+		"op", op, "status", meta.Status, "request_id", meta.RequestID, "client_request_id", clientID,
+		"took", meta.Took.Round(time.Millisecond),
 	}
-	if err != nil && status != http.StatusNotFound { // which is an answer like any other
+	if err != nil && meta.Status != http.StatusNotFound { // which is an answer like any other
 		a.log.Warn("call to Microsoft failed", append(attrs, "error", err)...)
 	} else {
 		a.log.Debug("call to Microsoft", attrs...)
@@ -69,67 +71,65 @@ func (a *API) Do(ctx context.Context, op, method, path string, in, out any) (Met
 	return meta, err
 }
 
-func (a *API) do(ctx context.Context, op, method, path, clientID string, in, out any) (Meta, int, error) {
-	fail := &Error{System: SystemGraph, Op: op}
+func (a *API) do(ctx context.Context, op, method, path, clientID string, in, out any) (Meta, error) {
+	fail := &Error{System: a.service.system, Op: op}
 	var body io.Reader
 	if in != nil {
 		blob, err := json.Marshal(in)
 		if err != nil {
-			return Meta{}, 0, fmt.Errorf("encoding %s: %w", op, err)
+			return Meta{}, fmt.Errorf("encoding %s: %w", op, err)
 		}
 		body = bytes.NewReader(blob)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, a.base+path, body)
+	r, err := http.NewRequestWithContext(ctx, method, a.URL(path), body)
 	if err != nil {
 		fail.Err = errors.New("malformed address")
-		return Meta{}, 0, fail
+		return Meta{}, fail
 	}
-	r.Header.Set("Accept", "application/json")
-	if method == http.MethodPost {
-		r.Header.Set("Content-Type", "application/json")
-	}
+	a.service.prepare(r.Header, method)
 	r.Header.Set("client-request-id", clientID)
-	token, err := a.credential.Token(ctx, a.base)
+	token, err := a.credential.Token(ctx, a.service.base)
 	if err != nil {
-		return Meta{}, 0, err
+		return Meta{}, err
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
+	meta := Meta{ClientRequestID: clientID}
 	resp, err := a.client.Do(r)
 	if err != nil {
 		fail.Err = cause(err)
-		return Meta{}, 0, fail
+		return meta, fail
 	}
-	defer resp.Body.Close()
-	meta := Meta{RequestID: resp.Header.Get("request-id")}
+	blob, err := a.read(resp)
+	meta.Status = resp.StatusCode
 	meta.Date, _ = http.ParseTime(resp.Header.Get("Date")) // absent or odd: zero
-	fail.Status, fail.RequestID, fail.RetryAfter = resp.StatusCode, meta.RequestID, retryAfter(resp)
-	blob, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		fail.Code = errorCode(blob)
-		return meta, resp.StatusCode, fail
+	for _, name := range a.service.requestID {
+		meta.RequestID = cmp.Or(meta.RequestID, resp.Header.Get(name))
+	}
+	fail.Status, fail.RequestID, fail.RetryAfter = meta.Status, meta.RequestID, retryAfter(resp)
+	if meta.Status < 200 || meta.Status > 299 {
+		fail.Code = a.service.code(blob)
+		return meta, fail
 	}
 	if err != nil {
 		fail.Err = errors.New("answer cut short")
-		return meta, resp.StatusCode, fail
+		return meta, fail
 	}
 	if out != nil && len(blob) > 0 {
 		if err := json.Unmarshal(blob, out); err != nil {
 			fail.Err = errors.New("answer is not the documented JSON")
-			return meta, resp.StatusCode, fail
+			return meta, fail
 		}
 	}
-	return meta, resp.StatusCode, nil
+	return meta, nil
 }
 
-// errorCode reads error.code; Microsoft asks to branch on nothing else.
-func errorCode(body []byte) string {
-	var e struct {
-		Error struct {
-			Code string `json:"code"`
-		} `json:"error"`
+// read reads the body of an answer. After those that may be due to the machine
+// on the other side, whoever asks next gets another connection.
+func (a *API) read(resp *http.Response) ([]byte, error) {
+	blob, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+	_ = resp.Body.Close() // first: a connection with a body open is not idle
+	if movesOn(resp) {
+		closeIdle(a.transport)
 	}
-	if json.Unmarshal(body, &e) != nil {
-		return ""
-	}
-	return e.Error.Code
+	return blob, err
 }

@@ -35,10 +35,11 @@ func TestDoSendsWhatIsDocumented(t *testing.T) {
 			if err != nil || !out.Value {
 				t.Fatalf("Do = %v, %v", out, err)
 			}
-			if want := (Meta{RequestID: "rid-1", Date: date}); !meta.Date.Equal(date) || meta.RequestID != want.RequestID {
-				t.Errorf("Meta = %v, want %v", meta, want)
-			}
 			got := m.seen()[0]
+			want := Meta{ClientRequestID: got.header.Get("client-request-id"), RequestID: "rid-1", Status: 200, Date: date, Took: meta.Took}
+			if diff := cmp.Diff(want, meta); diff != "" || meta.Took <= 0 {
+				t.Errorf("Meta (-want +got), took %v:\n%s", meta.Took, diff)
+			}
 			if got.method != test.method || got.uri != path || got.body != test.body {
 				t.Errorf("sent %s %s %q, want %s %s %q", got.method, got.uri, got.body, test.method, path, test.body)
 			}
@@ -60,7 +61,7 @@ func TestDoSendsWhatIsDocumented(t *testing.T) {
 
 func TestURLIsWhatIsCalled(t *testing.T) {
 	m := start(t, ok)
-	api := NewAPI(m.service.URL+"/", m.credential(), m.transport, Reads, m.api(Reads).log)
+	api := NewAPI(GraphService(m.service.URL+"/"), m.credential(), m.transport, Reads, m.api(Reads).log)
 	if got, want := api.URL("/v1.0/x"), m.service.URL+"/v1.0/x"; got != want {
 		t.Errorf("URL = %q, want %q", got, want)
 	}
@@ -124,8 +125,8 @@ func TestErrorCode(t *testing.T) {
 			if diff := cmp.Diff(want, asError(t, err)); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
-			if meta.RequestID != "rid-1" {
-				t.Errorf("Meta = %v, want the request id of the refusal", meta)
+			if meta.RequestID != "rid-1" || meta.Status != 400 || meta.ClientRequestID == "" || meta.Date.IsZero() || meta.Took <= 0 {
+				t.Errorf("Meta = %+v, want that of the refusal", meta)
 			}
 			if n := len(m.seen()); n != 1 {
 				t.Errorf("asked %d times, want once", n)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +32,9 @@ type microsoft struct {
 	log       logBuffer
 	entra     http.HandlerFunc
 	graph     http.HandlerFunc
+	kind      func(base string) Service // of the service
+	proof     func(url.Values)          // checks the credential in a token request
+	media     string                    // that calls of the service ask for
 
 	mu                  sync.Mutex
 	discoveries, tokens int
@@ -82,7 +86,12 @@ func start(t *testing.T, graph http.HandlerFunc) *microsoft {
 
 func startHTTP(t *testing.T, graph http.HandlerFunc, http2 bool) *microsoft {
 	t.Helper()
-	m := &microsoft{t: t, graph: graph}
+	m := &microsoft{t: t, graph: graph, kind: GraphService, media: "application/json"}
+	m.proof = func(form url.Values) {
+		if got := form.Get("client_secret"); got != secret {
+			t.Errorf("token request: client_secret = %q, want %q", got, secret)
+		}
+	}
 	m.login = httptest.NewUnstartedServer(http.HandlerFunc(m.serveEntra))
 	m.service = httptest.NewUnstartedServer(http.HandlerFunc(m.serveGraph))
 	for _, s := range []*httptest.Server{m.login, m.service} {
@@ -93,6 +102,14 @@ func startHTTP(t *testing.T, graph http.HandlerFunc, http2 bool) *microsoft {
 	}
 	m.transport = trusting(m.service)
 	t.Cleanup(m.transport.CloseIdleConnections)
+	return m
+}
+
+// startSharePoint is start with SharePoint where Graph was.
+func startSharePoint(t *testing.T, answer http.HandlerFunc) *microsoft {
+	t.Helper()
+	m := start(t, answer)
+	m.kind, m.media = SharePointService, "application/json;odata=nometadata"
 	return m
 }
 
@@ -109,8 +126,11 @@ func (m *microsoft) api(retry Retry) *API {
 }
 
 func (m *microsoft) apiOf(c *Credential, retry Retry) *API {
-	log := slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	return NewAPI(m.service.URL, c, m.transport, retry, log)
+	return NewAPI(m.kind(m.service.URL), c, m.transport, retry, m.logger())
+}
+
+func (m *microsoft) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(&m.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 func (m *microsoft) credential() *Credential {
@@ -146,11 +166,12 @@ func (m *microsoft) serveEntra(w http.ResponseWriter, r *http.Request) {
 		if err := r.ParseForm(); err != nil {
 			m.t.Errorf("token request: %v", err)
 		}
-		for field, want := range map[string]string{"grant_type": "client_credentials", "client_id": clientID, "client_secret": secret} {
+		for field, want := range map[string]string{"grant_type": "client_credentials", "client_id": clientID} {
 			if got := r.PostForm.Get(field); got != want {
 				m.t.Errorf("token request: %s = %q, want %q", field, got, want)
 			}
 		}
+		m.proof(r.PostForm)
 		if scopes := strings.Fields(r.PostForm.Get("scope")); len(scopes) == 0 || scopes[0] != m.service.URL+"/.default" {
 			m.t.Errorf("token request: scope = %q, want %s/.default first", scopes, m.service.URL)
 		}
@@ -173,7 +194,7 @@ func (m *microsoft) serveGraph(w http.ResponseWriter, r *http.Request) {
 	if got, want := r.Header.Get("Authorization"), "Bearer "+token; got != want {
 		m.t.Errorf("call %d: Authorization = %q, want %q", n, got, want)
 	}
-	if got := r.Header.Get("Accept"); got != "application/json" {
+	if got := r.Header.Get("Accept"); got != m.media {
 		m.t.Errorf("call %d: Accept = %q", n, got)
 	}
 	w.Header().Set("request-id", fmt.Sprint("rid-", n))

@@ -20,6 +20,10 @@ const (
 	// Effects are never repeated here: the caller has to look at what happened
 	// before it asks again.
 	Effects
+	// identities are reads from a machine's metadata service, which is gone or
+	// cannot be found while it is updated
+	// (learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token).
+	identities
 )
 
 // Bounds of waiting. The caller's context bounds everything together.
@@ -28,8 +32,10 @@ const (
 	attempts      = 4
 	waitMin       = 200 * time.Millisecond
 	waitMax       = 2 * time.Second
-	// retryAfterMax caps what a server can make us wait for.
-	retryAfterMax = 8 * time.Second
+	// retryAfterMax caps what a server can make us wait for here, and
+	// retryAfterSane what it can make anybody wait for.
+	retryAfterMax  = 8 * time.Second
+	retryAfterSane = time.Hour
 )
 
 // retrying wraps transport with bounded retries and a time limit per attempt.
@@ -47,8 +53,8 @@ func retrying(transport http.RoundTripper, policy Retry) *http.Client {
 		RetryWaitMax: waitMax,
 		RetryMax:     attempts - 1,
 		Backoff: func(least, most time.Duration, n int, resp *http.Response) time.Duration {
-			if resp != nil && (resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusGatewayTimeout) {
-				closeIdle(transport) // Graph's advice: retry these over a new connection
+			if movesOn(resp) {
+				closeIdle(transport)
 			}
 			return wait(least, most, n, resp)
 		},
@@ -63,10 +69,16 @@ func retrying(transport http.RoundTripper, policy Retry) *http.Client {
 	}
 }
 
+// movesOn reports whether the next try belongs on a new connection, as Graph
+// advises (learn.microsoft.com/graph/best-practices-concept).
+func movesOn(resp *http.Response) bool {
+	return resp != nil && (resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusGatewayTimeout)
+}
+
 // again decides whether to try once more. It gives up at once when the wait
 // would outlast the caller's context, so that the caller still sees the answer.
 func (p Retry) again(ctx context.Context, resp *http.Response, err error) bool {
-	if p != Reads || ctx.Err() != nil {
+	if p == Effects || ctx.Err() != nil {
 		return false
 	}
 	if err != nil {
@@ -75,17 +87,21 @@ func (p Retry) again(ctx context.Context, resp *http.Response, err error) bool {
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
 		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusNotFound, http.StatusGone:
+		if p != identities {
+			return false
+		}
 	default:
 		return false
 	}
 	deadline, ok := ctx.Deadline()
-	return !ok || time.Until(deadline) > max(retryAfter(resp), waitMax)
+	return !ok || time.Until(deadline) > max(min(retryAfter(resp), retryAfterMax), waitMax)
 }
 
 // wait is Retry-After, capped, or else exponential with jitter.
 func wait(least, most time.Duration, n int, resp *http.Response) time.Duration {
 	if after := retryAfter(resp); after > 0 {
-		return after
+		return min(after, retryAfterMax)
 	}
 	return jittered(least, most, n)
 }
@@ -104,17 +120,18 @@ func Backoff(n int, err error) time.Duration {
 	return jittered(500*time.Millisecond, 4*time.Second, n-1)
 }
 
-// retryAfter reads the header in either of its forms, capped; 0 if there is none.
+// retryAfter reads the header in either of its forms, an hour at most; 0 if there
+// is none.
 func retryAfter(resp *http.Response) time.Duration {
 	if resp == nil || resp.Header.Get("Retry-After") == "" {
 		return 0
 	}
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil {
-		return min(time.Duration(max(seconds, 0))*time.Second, retryAfterMax)
+		return time.Duration(min(max(seconds, 0), int(retryAfterSane/time.Second))) * time.Second
 	}
 	date, err := http.ParseTime(resp.Header.Get("Retry-After"))
 	if err != nil {
 		return 0
 	}
-	return min(max(time.Until(date), 0), retryAfterMax)
+	return min(max(time.Until(date), 0), retryAfterSane)
 }

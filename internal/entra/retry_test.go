@@ -101,18 +101,48 @@ func TestEffectsAreNotRepeatedOnAKeptConnection(t *testing.T) {
 	}
 }
 
-func TestReadsRetryOverANewConnection(t *testing.T) {
+// An effect is asked for again by its caller, a read here; either way another
+// machine should get the chance to answer.
+func TestNextTryHasANewConnection(t *testing.T) {
 	for _, status := range []int{503, 504} {
-		m := start(t, script(ok, says(status, errorBody("x"), "Retry-After", "0"), ok))
-		api := m.api(Reads)
-		for range 2 {
-			if _, err := api.Do(t.Context(), "try", "GET", "/v1.0/x", nil, nil); err != nil {
-				t.Fatal(err)
+		for _, policy := range []Retry{Reads, Effects} {
+			for _, http2 := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%d/%d/http2=%v", status, policy, http2), func(t *testing.T) {
+					m := startHTTP(t, script(ok, says(status, errorBody("x"), "Retry-After", "0"), ok), http2)
+					api := m.api(policy)
+					for len(m.seen()) < 3 {
+						_, err := api.Do(t.Context(), "try", "POST", "/v1.0/x", nil, nil)
+						if want := policy == Effects && len(m.seen()) == 2; (err != nil) != want {
+							t.Fatalf("after %d requests: error = %v", len(m.seen()), err)
+						}
+					}
+					calls := m.seen()
+					if calls[0].from != calls[1].from || calls[1].from == calls[2].from {
+						t.Errorf("connections were %v, want the third request on a new one", calls)
+					}
+				})
 			}
 		}
-		calls := m.seen()
-		if len(calls) != 3 || calls[0].from != calls[1].from || calls[1].from == calls[2].from {
-			t.Errorf("%d: connections were %v, want the third call on a new one", status, calls)
+	}
+}
+
+// What an effect's caller is told to wait is not what we would wait here.
+func TestErrorCarriesRetryAfter(t *testing.T) {
+	tests := []struct {
+		after string
+		want  time.Duration
+	}{
+		{"", 0}, {"0", 0}, {"soon", 0}, {"-1", 0}, {"7", 7 * time.Second}, {"120", 2 * time.Minute},
+		{"7200", time.Hour}, {"9223372036854775807", time.Hour}, {"Fri, 01 Jan 2100 00:00:00 GMT", time.Hour},
+	}
+	for _, tt := range tests {
+		m := start(t, says(429, errorBody("TooManyRequests"), "Retry-After", tt.after))
+		_, err := m.api(Effects).Do(t.Context(), "try", "POST", "/v1.0/x", nil, nil)
+		if got := asError(t, err).RetryAfter; got != tt.want {
+			t.Errorf("Retry-After %q: error says %v, want %v", tt.after, got, tt.want)
+		}
+		if got := Backoff(1, err); tt.want > 0 && got != tt.want || got <= 0 {
+			t.Errorf("Retry-After %q: Backoff = %v", tt.after, got)
 		}
 	}
 }
@@ -281,7 +311,7 @@ func TestHangingLoginIsAnErrorOfEntra(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		api := NewAPI("https://graph.example", c, h, Effects, slog.New(slog.DiscardHandler))
+		api := NewAPI(GraphService("https://graph.example"), c, h, Effects, slog.New(slog.DiscardHandler))
 		begin := time.Now()
 		_, err = api.Do(ctx, "try", "POST", "/v1.0/x", nil, nil)
 		if e := asError(t, err); e.System != SystemEntra || h.graph != 0 {

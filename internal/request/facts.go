@@ -48,6 +48,8 @@ const (
 	Slack System = "Slack"
 	Entra System = "Microsoft Entra ID"
 	Graph System = "Microsoft Graph"
+	// SharePoint is where the cmdlet itself goes.
+	SharePoint System = "SharePoint Online"
 )
 
 // Fault is why a look-up or a call failed, in terms that can be looked up.
@@ -69,6 +71,8 @@ type Caller struct {
 	Administrator bool      `json:"administrator,omitempty"` // holds Global Administrator now
 	Evidence      string    `json:"evidence,omitempty"`      // request id of the answer about the role
 	Fault         Fault     `json:"fault,omitzero"`
+	// Took is how long the look-up took.
+	Took time.Duration `json:"took,omitempty"`
 }
 
 // Is reports whether c and other are the same human. Nobody is the same as
@@ -85,6 +89,8 @@ const (
 	AccountExternal Account = "external member" // a member who signs in at another organization
 	AccountMissing  Account = "missing"
 	AccountUnknown  Account = "unknown" // the look-up failed; see Fault
+	// AccountUnresolved is that of a Slack mention which leads to no one account; see Standing.
+	AccountUnresolved Account = "unresolved"
 )
 
 // Target is the account whose sessions are to end, as the directory has it.
@@ -96,7 +102,11 @@ type Target struct {
 	Enabled   bool      `json:"enabled,omitempty"`
 	ValidFrom time.Time `json:"valid_from,omitzero"` // signInSessionsValidFromDateTime when looked up
 	AsOf      time.Time `json:"as_of,omitzero"`      // the directory's own time of the look-up
+	Standing  Standing  `json:"standing,omitempty"`  // of a mentioned Slack user
+	Evidence  string    `json:"evidence,omitempty"`  // request id of the answer
 	Fault     Fault     `json:"fault,omitzero"`
+	// Took is how long the look-up took.
+	Took time.Duration `json:"took,omitempty"`
 }
 
 // clockSkew is how far Microsoft's machines may disagree about the time, besides

@@ -7,14 +7,24 @@ import (
 
 // mayAsk is the gate for a command.
 func (p Policy) mayAsk(r Request, e Verified, now time.Time) (Reason, Fault) {
+	if p.Disabled {
+		return CommandDisabled, Fault{}
+	}
 	if now.Sub(r.Received) > p.TTL {
 		return CommandTooOld, Fault{}
 	}
-	if why := p.mayUse(r.Origin.Channel, e.Place); why != "" {
+	place := e.Place
+	if r.Command.WhatIf && place == Direct { // nobody else has to see what nobody else has to confirm
+		place = Ours
+	}
+	if why := p.mayUse(r.Origin.Channel, place); why != "" {
 		return why, e.Fault
 	}
 	if why := isAdministrator(e.Caller); why != "" {
 		return why, e.Caller.Fault
+	}
+	if why := p.mayRunAlone(r.Command); why != "" {
+		return why, Fault{}
 	}
 	switch e.Target.Account {
 	case AccountMember:
@@ -25,8 +35,24 @@ func (p Policy) mayAsk(r Request, e Verified, now time.Time) (Reason, Fault) {
 		return TargetGuest, Fault{}
 	case AccountUnknown:
 		return TargetUnknown, e.Target.Fault
+	case AccountUnresolved:
+		return TargetUnresolved, e.Target.Fault
 	}
 	return TargetUnknown, e.Target.Fault
+}
+
+// mayRunAlone is what -Confirm:$false needs. One person's word is enough only
+// where the operator has said so, and never without their reason.
+func (p Policy) mayRunAlone(c Command) Reason {
+	switch {
+	case !c.Unconfirmed || c.WhatIf:
+		return ""
+	case !p.AllowUnconfirmed:
+		return ConfirmRequired
+	case c.Reason == "":
+		return ReasonRequired
+	}
+	return ""
 }
 
 func (p Policy) mayUse(channel string, place Place) Reason {
@@ -68,7 +94,7 @@ func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reaso
 	}
 	switch r.State {
 	case Received:
-		if r.User == "" {
+		if !r.known() {
 			return UnknownCard, Fault{}
 		}
 		return StillChecking, Fault{}
@@ -77,7 +103,7 @@ func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reaso
 		return AlreadyConfirmed, Fault{}
 	case Finished, Settling, Done:
 		return AlreadyDone, Fault{}
-	case Refused:
+	case Refused, Planned:
 		return AlreadyRefused, Fault{}
 	case Canceled:
 		return AlreadyCanceled, Fault{}
@@ -100,7 +126,10 @@ func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reaso
 	}
 	switch press.Verb {
 	case Confirm:
-		return mayConfirm(r, e)
+		if p.Disabled {
+			return CommandDisabled, Fault{}
+		}
+		return mayConfirm(r, press, e)
 	case WhatIf:
 		if r.Thread.PlanWanted {
 			return AlreadyPlanned, Fault{}
@@ -123,8 +152,8 @@ func samePlace(r Request, press Press) bool {
 }
 
 // mayConfirm is the second person's part of the gate: another human than the
-// requester, not the target, and a request that still means what it meant.
-func mayConfirm(r Request, e Judged) (Reason, Fault) {
+// requester, not the target, and a plan that still is the one they saw.
+func mayConfirm(r Request, press Press, e Judged) (Reason, Fault) {
 	if e.Caller.Is(r.Requester) {
 		return OwnRequest, Fault{}
 	}
@@ -137,20 +166,28 @@ func mayConfirm(r Request, e Judged) (Reason, Fault) {
 	if e.Target.Account == AccountUnknown {
 		return TargetUnknown, e.Target.Fault
 	}
-	if !sameTarget(r.Target, e.Target) {
+	if !sameAccount(r.Target, e.Target) {
 		return TargetChanged, Fault{}
+	}
+	if len(r.Plan.changes(e.Plan)) > 0 || press.Plan != "" && press.Plan != r.Plan.Code() {
+		return PlanChanged, Fault{}
 	}
 	return "", Fault{}
 }
 
-// sameTarget reports whether what was confirmed still is what the card named.
-func sameTarget(shown, now Target) bool {
-	return shown.ObjectID != "" && shown.ObjectID == now.ObjectID && shown.UPN == now.UPN && shown.Account == now.Account
+// sameAccount reports whether an account still is the one that was shown, and one
+// that can be signed out.
+func sameAccount(shown, now Target) bool {
+	return shown.ObjectID != "" && shown.ObjectID == now.ObjectID && now.Account == AccountMember
 }
 
 // stillHolds judges what was read again just before the effect.
 func stillHolds(r Request, e Evidence) (Trouble, Fault) {
-	for _, c := range []struct{ was, is Caller }{{r.Requester, e.Requester}, {r.Approver, e.Approver}} {
+	people := []struct{ was, is Caller }{{r.Requester, e.Requester}, {r.Approver, e.Approver}}
+	if r.Command.Unconfirmed {
+		people = people[:1]
+	}
+	for _, c := range people {
 		if c.is.Standing == Unverified {
 			return RoleUnknown, c.is.Fault
 		}
@@ -161,7 +198,7 @@ func stillHolds(r Request, e Evidence) (Trouble, Fault) {
 	if e.Target.Account == AccountUnknown {
 		return Unreachable, e.Target.Fault
 	}
-	if !sameTarget(r.Target, e.Target) {
+	if !sameAccount(r.Target, e.Target) {
 		return TargetDiffers, e.Target.Fault
 	}
 	return NoTrouble, Fault{}

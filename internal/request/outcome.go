@@ -1,23 +1,9 @@
 package request
 
 import (
+	"slices"
 	"time"
 )
-
-// Call is one call a plan makes.
-type Call struct {
-	Method string `json:"method"`
-	URL    string `json:"url"`
-	Why    string `json:"why"`
-}
-
-// Plan is what a revocation would do. What-If prints it and the revoker runs it.
-type Plan struct {
-	Revoker    string   `json:"revoker"`
-	Target     Target   `json:"target"`
-	Calls      []Call   `json:"calls"`
-	DoesNotEnd []string `json:"does_not_end"` // what goes on working afterwards
-}
 
 // Result is one of the five documented results of the cmdlet.
 type Result int
@@ -44,11 +30,25 @@ const (
 	Unreachable        Trouble = "unreachable" // no usable answer and no proof of an effect
 	Declined           Trouble = "declined"    // answered, but not with success
 	TargetGone         Trouble = "target-gone"
-	RoleLost           Trouble = "role-lost"      // requester or approver no longer an administrator
-	RoleUnknown        Trouble = "role-unknown"   // their roles could not be read again
-	TargetDiffers      Trouble = "target-differs" // the account changed after it was confirmed
-	TooOld             Trouble = "too-old"        // confirmed too long ago to be carried out
+	NameNotKnown       Trouble = "name-not-known"   // SharePoint does not know the sign-in name, Entra does
+	FeatureDisabled    Trouble = "feature-disabled" // SharePoint has the feature switched off for the tenant
+	SwitchedOff        Trouble = "switched-off"     // the bot's operator has
+	RoleLost           Trouble = "role-lost"        // requester or approver no longer an administrator
+	RoleUnknown        Trouble = "role-unknown"     // their roles could not be read again
+	TargetDiffers      Trouble = "target-differs"   // the account changed after it was confirmed
+	TooOld             Trouble = "too-old"          // confirmed too long ago to be carried out
 )
+
+// Step is one call that was made, for -Verbose and the record.
+type Step struct {
+	What            string        `json:"what"`
+	System          System        `json:"system"`
+	Status          int           `json:"status,omitempty"` // 0 if there was no answer
+	Code            string        `json:"code,omitempty"`
+	RequestID       string        `json:"request_id,omitempty"`
+	ClientRequestID string        `json:"client_request_id,omitempty"` // ours
+	Took            time.Duration `json:"took"`
+}
 
 // Outcome is what came of a revocation: one documented result with its evidence.
 type Outcome struct {
@@ -61,4 +61,27 @@ type Outcome struct {
 	AnswerLost bool      `json:"answer_lost,omitempty"`
 	Sends      int       `json:"sends"` // how often it was asked for in a way that could have had the effect
 	RequestIDs []string  `json:"request_ids,omitempty"`
+	Steps      []Step    `json:"steps,omitempty"`
+	// Parts are the outcomes of the single revokers where more than one was asked.
+	Parts []Part `json:"parts,omitempty"`
+	// Unsure says that something was sent whose effect is neither proven nor excluded.
+	Unsure bool `json:"unsure,omitempty"`
+	// RetryAfter is not zero where asking again, that much later, can help.
+	RetryAfter time.Duration `json:"retry_after,omitempty"`
+}
+
+// Part is what one of several revokers answered.
+type Part struct {
+	System  System  `json:"system"`
+	Result  Result  `json:"result"`
+	Trouble Trouble `json:"trouble,omitempty"`
+	Fault   Fault   `json:"fault,omitzero"`
+}
+
+// after is o with what the attempts before it have shown.
+func (o Outcome) after(before Outcome) Outcome {
+	o.Sends += before.Sends
+	o.RequestIDs = append(slices.Clone(before.RequestIDs), o.RequestIDs...)
+	o.Steps = append(slices.Clone(before.Steps), o.Steps...)
+	return o
 }

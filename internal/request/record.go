@@ -27,6 +27,9 @@ type Record struct {
 	Approver          string   `json:"approver,omitempty"`
 	Target            string   `json:"target,omitempty"`
 	TargetUPN         string   `json:"target_upn,omitempty"`
+	Plan              string   `json:"plan,omitempty"`          // the plan's code
+	Justification     string   `json:"justification,omitempty"` // the requester's -Reason
+	Unconfirmed       bool     `json:"unconfirmed,omitempty"`   // no second person's word was needed
 	Channel           string   `json:"channel,omitempty"`
 	Message           string   `json:"message,omitempty"`
 	Outcome           *Outcome `json:"outcome,omitempty"`
@@ -53,7 +56,8 @@ func (r Request) record(event string, actor Caller, now time.Time) Record {
 	return Record{
 		Time: now.UTC(), Request: r.ID, Event: event, State: r.State, Actor: actor.actor(),
 		Requester: r.Requester.ObjectID, RequesterEvidence: r.Requester.Evidence, Approver: r.Approver.ObjectID,
-		Target: r.Target.ObjectID, TargetUPN: r.Target.UPN,
+		Target: r.Target.ObjectID, TargetUPN: r.Target.UPN, Plan: r.Plan.Code(),
+		Justification: r.Command.Reason, Unconfirmed: r.Command.Unconfirmed,
 		Channel: r.Origin.Channel, Message: r.Card.TS,
 	}
 }

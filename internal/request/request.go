@@ -21,8 +21,8 @@ type ID string
 // State is where a request is in its life.
 type State string
 
-// The states in the order of a request's life. Done, Refused, Canceled and Expired
-// are final; a request leaves the others only by a transition.
+// The states in the order of a request's life. Done, Planned, Refused, Canceled and
+// Expired are final; a request leaves the others only by a transition.
 const (
 	Received  State = "received"  // the command is stored, nobody has been looked up yet
 	Pending   State = "pending"   // a card waits for a second administrator
@@ -31,6 +31,7 @@ const (
 	Finished  State = "finished"  // the outcome is written and not shown yet
 	Settling  State = "settling"  // shown; passes again later to mend what arrived late
 	Done      State = "done"
+	Planned   State = "planned"  // a What-If command, answered with the plan
 	Refused   State = "refused"  // ended before anything could be confirmed
 	Canceled  State = "canceled" // closed by a person
 	Expired   State = "expired"  // closed by time
@@ -55,7 +56,18 @@ type Press struct {
 	Verb      Verb      `json:"verb"`
 	By        Origin    `json:"by"`
 	MessageTS string    `json:"message_ts"`
+	Plan      string    `json:"plan,omitempty"` // code of the plan on the card that was pressed, as far as it said
 	At        time.Time `json:"at"`
+}
+
+// Command is what a person typed, taken apart and not judged.
+type Command struct {
+	User        string `json:"user,omitempty"`        // sign-in name or object id, as typed
+	Mention     string `json:"mention,omitempty"`     // or the Slack user id of a mention
+	WhatIf      bool   `json:"what_if,omitempty"`     // -WhatIf: show the plan, run nothing
+	Unconfirmed bool   `json:"unconfirmed,omitempty"` // -Confirm:$false, without -WhatIf
+	Verbose     bool   `json:"verbose,omitempty"`     // -Verbose: show each step
+	Reason      string `json:"reason,omitempty"`      // why the requester asks
 }
 
 // Reason is why a person is answered privately.
@@ -80,7 +92,13 @@ const (
 	TargetMissing     Reason = "target-missing"
 	TargetGuest       Reason = "target-guest"
 	TargetUnknown     Reason = "target-unknown"
-	TargetChanged     Reason = "target-changed"
+	TargetUnresolved  Reason = "target-unresolved" // a mention that leads to no one account; the target's Standing says more
+	TargetChanged     Reason = "target-changed"    // the account can no longer be signed out at all
+	PlanChanged       Reason = "plan-changed"      // the card was brought up to date; asked anew
+	PlanShown         Reason = "plan-shown"        // the answer to a What-If command
+	CommandDisabled   Reason = "command-disabled"  // the operator has disabled the command
+	ConfirmRequired   Reason = "confirm-required"  // -Confirm:$false is not allowed here
+	ReasonRequired    Reason = "reason-required"   // -Confirm:$false without a reason
 	ChannelShared     Reason = "channel-shared"
 	ChannelDirect     Reason = "channel-direct"
 	ChannelNotAllowed Reason = "channel-not-allowed"
@@ -110,6 +128,7 @@ const (
 	NoFace       Face = ""
 	FacePending  Face = "pending"
 	FaceRunning  Face = "running"
+	FaceWaiting  Face = "waiting" // running, and Microsoft asks to come back later
 	FaceDone     Face = "done"
 	FaceCanceled Face = "canceled"
 	FaceExpired  Face = "expired"
@@ -120,6 +139,7 @@ const (
 type Card struct {
 	TS   string `json:"ts,omitempty"`
 	Face Face   `json:"face,omitempty"`
+	Plan string `json:"plan,omitempty"` // code of the plan that it shows
 	// Fence is that of the claim in which the card became wanted: a later claim
 	// has to look whether an earlier one posted it.
 	Fence string `json:"fence,omitempty"`
@@ -152,23 +172,26 @@ type Lease struct {
 type Request struct {
 	ID        ID        `json:"id"`
 	State     State     `json:"state"`
-	User      string    `json:"user"` // the target as typed
+	Command   Command   `json:"command,omitzero"`
 	Origin    Origin    `json:"origin"`
 	Received  time.Time `json:"received"`
 	Expires   time.Time `json:"expires,omitzero"` // until when the card can be confirmed
 	Requester Caller    `json:"requester,omitzero"`
 	Target    Target    `json:"target,omitzero"`
 	Plan      Plan      `json:"plan,omitzero"`
+	Changes   []Change  `json:"changes,omitempty"` // of the plan, when it last changed under a card
 	Refusal   Reason    `json:"refusal,omitempty"`
 	Closer    Caller    `json:"closer,omitzero"` // who canceled
 	ClosedAt  time.Time `json:"closed_at,omitzero"`
 
 	Approver   Caller    `json:"approver,omitzero"`
-	ApprovedAt time.Time `json:"approved_at,omitzero"`
-	CheckedAt  time.Time `json:"checked_at,omitzero"` // when both roles and the target were last read
-	Attempts   int       `json:"attempts,omitempty"`  // how often Executing was entered
-	Hold       Trouble   `json:"hold,omitempty"`      // why the current attempt may only look for an effect
+	ApprovedAt time.Time `json:"approved_at,omitzero"` // when it was allowed to run
+	CheckedAt  time.Time `json:"checked_at,omitzero"`  // when both roles and the target were last read
+	Attempts   int       `json:"attempts,omitempty"`   // how often Executing was entered
+	Hold       Trouble   `json:"hold,omitempty"`       // why the current attempt may only look for an effect
 	HoldFault  Fault     `json:"hold_fault,omitzero"`
+	RunAt      time.Time `json:"run_at,omitzero"` // when to ask again, where Microsoft said to come back later
+	SoFar      Outcome   `json:"so_far,omitzero"` // of the attempts before
 	Outcome    Outcome   `json:"outcome,omitzero"`
 
 	Card     Card      `json:"card,omitzero"`
@@ -213,9 +236,14 @@ func (r Request) Face() Face {
 	case Pending:
 		return FacePending
 	case Approved, Executing:
+		if !r.RunAt.IsZero() {
+			return FaceWaiting
+		}
 		return FaceRunning
 	case Finished, Settling, Done:
 		return FaceDone
+	case Planned:
+		return NoFace
 	case Canceled, Expired, Refused:
 		if r.Card.TS == "" { // a card that was never posted is not posted to say that it is closed
 			return NoFace
@@ -227,8 +255,19 @@ func (r Request) Face() Face {
 
 var closedFaces = map[State]Face{Canceled: FaceCanceled, Expired: FaceExpired, Refused: FaceRefused}
 
-// Confirmed reports whether a second administrator's Confirm was accepted.
-func (r Request) Confirmed() bool { return !r.ApprovedAt.IsZero() }
+// Authorized reports whether the request was allowed to run: by a second
+// administrator's Confirm, or by its requester alone where the operator allows that.
+func (r Request) Authorized() bool { return !r.ApprovedAt.IsZero() }
+
+// known reports whether r began as a command, and not as a press on a card that
+// nobody knows.
+func (r Request) known() bool { return r.Command != (Command{}) }
+
+// mustShowFirst reports whether the channel has to see r before it may run: what
+// no second person has seen is public before it has an effect.
+func (r Request) mustShowFirst() bool {
+	return r.State == Approved && r.Command.Unconfirmed && r.Card.TS == ""
+}
 
 // HasOutcome reports whether the outcome is written.
 func (r Request) HasOutcome() bool { return r.Outcome.Result != NoResult }
@@ -242,8 +281,9 @@ func (r Request) Unshown() bool {
 		return false
 	}
 	return r.Face() != r.Card.Face ||
+		r.Face() == FacePending && r.Plan.Code() != r.Card.Plan ||
 		r.Thread.PlanWanted && r.Thread.PlanTS == "" ||
-		r.Confirmed() && r.Thread.ResultTS == "" ||
+		r.Authorized() && r.Thread.ResultTS == "" ||
 		r.HasOutcome() && !r.Thread.ResultDone
 }
 
@@ -273,5 +313,6 @@ func (r Request) clone() Request {
 	r.Presses = slices.Clone(r.Presses)
 	r.Judged = slices.Clone(r.Judged)
 	r.Replies = slices.Clone(r.Replies)
+	r.Changes = slices.Clone(r.Changes)
 	return r
 }

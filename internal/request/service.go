@@ -61,6 +61,8 @@ type Directory interface {
 	Again(ctx context.Context, c Caller) Caller
 	// Target resolves a sign-in name or an object id to one account.
 	Target(ctx context.Context, user string) Target
+	// Mentioned resolves a Slack user to the one account behind their profile.
+	Mentioned(ctx context.Context, who Origin) Target
 }
 
 // Attempt tells a revoker what went before.
@@ -68,7 +70,7 @@ type Attempt struct {
 	// Before is the directory's time before the first attempt: sessions that count
 	// only from later than that are proof of an effect.
 	Before  time.Time
-	Resumed bool    // an earlier attempt may have had its effect: look first
+	Resumed bool    // an earlier attempt may have had its effect: look first, where there is a way to
 	Hold    Trouble // not NoTrouble: only look, this is why
 	Fault   Fault   // behind Hold
 }
@@ -77,7 +79,8 @@ type Attempt struct {
 type Revoker interface {
 	// Plan says what Revoke would do. It is pure.
 	Plan(t Target) Plan
-	// Revoke carries a plan out and always returns one documented result.
+	// Revoke makes one attempt at a plan and always returns one documented result,
+	// with RetryAfter where a later attempt may have a better one.
 	Revoke(ctx context.Context, p Plan, a Attempt) Outcome
 }
 
@@ -113,8 +116,8 @@ func NewService(st Store, d Directory, rv Revoker, rp Reporter, p Policy, log *s
 // Ask stores a command as received. When it returns nil the command cannot be
 // lost; a delivery seen before is accepted and changes nothing.
 // It returns ErrUnavailable if certainly nothing was recorded.
-func (s *Service) Ask(ctx context.Context, id ID, user string, by Origin) error {
-	err := s.create(ctx, Request{ID: id, State: Received, User: user, Origin: by})
+func (s *Service) Ask(ctx context.Context, id ID, c Command, by Origin) error {
+	err := s.create(ctx, Request{ID: id, State: Received, Command: c, Origin: by})
 	if err != nil {
 		return fmt.Errorf("recording command: %w", err)
 	}

@@ -28,7 +28,7 @@ type Shown struct {
 func reported(r Request, s Shown, now time.Time) (Request, []Record) {
 	var recs []Record
 	if s.Card.TS != "" {
-		r.Card.TS, r.Card.Face = s.Card.TS, s.Card.Face
+		r.Card.TS, r.Card.Face, r.Card.Plan = s.Card.TS, s.Card.Face, s.Card.Plan
 	}
 	switch {
 	case s.Card.Doubt:
@@ -99,7 +99,7 @@ func chatGone(r Request, code string, now time.Time) (Request, []Record) {
 	if r.HasOutcome() && !r.Thread.ResultDone {
 		return oweResult(r, now), nil
 	}
-	if r.State != Pending || r.Card.TS != "" {
+	if r.State != Pending && r.State != Approved || r.Card.TS != "" {
 		return r, nil
 	}
 	r.State, r.Refusal, r.ClosedAt = Refused, CardNotPosted, now
@@ -110,7 +110,11 @@ func chatGone(r Request, code string, now time.Time) (Request, []Record) {
 }
 
 func oweResult(r Request, now time.Time) Request {
-	for _, to := range []SlackUser{r.Requester.Slack, r.Approver.Slack} {
+	people := []SlackUser{r.Requester.Slack, r.Approver.Slack}
+	if r.Command.Unconfirmed {
+		people = people[:1]
+	}
+	for _, to := range people {
 		r.Replies = append(r.Replies, Reply{
 			Key: string(r.ID) + "/result/" + to.User, To: Origin{SlackUser: to, Channel: r.Origin.Channel},
 			Reason: ResultByMessage, At: now,

@@ -39,16 +39,53 @@ func (s *Service) report(ctx context.Context, r Request) Shown {
 func (s *Service) verify(ctx context.Context, r Request) (Request, error) {
 	ctx, cancel := context.WithTimeout(ctx, LookWithin)
 	defer cancel()
-	e := Verified{Caller: Caller{Slack: r.Origin.SlackUser}}
+	e := Verified{At: r.Lease.At, Caller: Caller{Slack: r.Origin.SlackUser}}
 	s.together(
-		func() { e.Caller = s.directory.Caller(ctx, r.Origin) },
+		func() { e.Caller = s.caller(ctx, r.Origin) },
 		func() { e.Place, e.Fault = s.reporter.Place(ctx, r.Origin) },
-		func() { e.Target = s.directory.Target(ctx, r.User) },
+		func() { e.Target = s.target(ctx, r) },
 	)
-	if e.Target.Account == AccountMember {
-		e.Plan = s.revoker.Plan(e.Target)
-	}
+	e.Plan = s.plan(e.Target)
 	return s.apply(ctx, r, e)
+}
+
+// plan is what would be done to t now; none for an account that cannot be signed out.
+func (s *Service) plan(t Target) Plan {
+	if t.Account != AccountMember {
+		return Plan{}
+	}
+	return s.revoker.Plan(t)
+}
+
+// caller, again and target look up and say how long it took.
+
+func (s *Service) caller(ctx context.Context, by Origin) Caller {
+	began := time.Now()
+	c := s.directory.Caller(ctx, by)
+	c.Took = time.Since(began)
+	return c
+}
+
+func (s *Service) again(ctx context.Context, was Caller) Caller {
+	began := time.Now()
+	c := s.directory.Again(ctx, was)
+	c.Took = time.Since(began)
+	return c
+}
+
+// target looks the target up by object id once that is known.
+func (s *Service) target(ctx context.Context, r Request) (t Target) {
+	began := time.Now()
+	defer func() { t.Took = time.Since(began) }()
+	switch {
+	case r.Target.ObjectID != "":
+		return s.directory.Target(ctx, r.Target.ObjectID)
+	case r.Command.Mention != "":
+		who := r.Origin
+		who.User, who.Home = r.Command.Mention, ""
+		return s.directory.Mentioned(ctx, who)
+	}
+	return s.directory.Target(ctx, r.Command.User)
 }
 
 // judge looks up those who have pressed and lets the gate decide, in the order in
@@ -67,18 +104,19 @@ func (s *Service) judge(ctx context.Context, r Request) (Request, error) {
 	var all Judged
 	looks := []func(){
 		func() { all.Place, all.Fault = s.reporter.Place(ctx, r.Origin) },
-		func() { all.Requester = s.directory.Again(ctx, r.Requester) },
-		func() { all.Target = s.directory.Target(ctx, r.Target.ObjectID) },
+		func() { all.Requester = s.again(ctx, r.Requester) },
+		func() { all.Target = s.target(ctx, r) },
 	}
 	callers := map[Origin]*Caller{}
 	for _, p := range r.Presses {
 		if callers[p.By] == nil && len(callers) < workers {
 			c := &Caller{}
 			callers[p.By] = c
-			looks = append(looks, func() { *c = s.directory.Caller(ctx, p.By) })
+			looks = append(looks, func() { *c = s.caller(ctx, p.By) })
 		}
 	}
 	s.together(looks...)
+	all.Plan = s.plan(all.Target)
 	var events []Event
 	for _, p := range r.Presses {
 		if c := callers[p.By]; c != nil {
@@ -93,10 +131,12 @@ func (s *Service) judge(ctx context.Context, r Request) (Request, error) {
 // execute writes that the effect is about to be tried, tries it, and writes the
 // outcome. The chat is told meanwhile.
 func (s *Service) execute(ctx context.Context, r Request) (Request, error) {
-	resumed := r.State == Executing
-	next, err := s.apply(ctx, r, Started{})
+	// An attempt that Microsoft cleanly refused for now has had no effect.
+	resumed := r.State == Executing && (r.RunAt.IsZero() || r.SoFar.Unsure)
+	next, err := s.apply(ctx, r, Started{Plan: s.plan(r.Target)})
 	if errors.Is(err, ErrStale) {
-		next, err = s.apply(ctx, r, Started{Evidence: s.lookAgain(ctx, r)})
+		e := s.lookAgain(ctx, r)
+		next, err = s.apply(ctx, r, Started{Plan: s.plan(e.Target), Evidence: e})
 	}
 	if err != nil || next.State != Executing {
 		return next, err
@@ -144,10 +184,13 @@ func (s *Service) lookAgain(ctx context.Context, r Request) *Evidence {
 		At:        r.Lease.At,
 		Requester: Caller{Standing: Unverified}, Approver: Caller{Standing: Unverified}, Target: Target{Account: AccountUnknown},
 	}
-	s.together(
-		func() { e.Requester = s.directory.Again(ctx, r.Requester) },
-		func() { e.Approver = s.directory.Again(ctx, r.Approver) },
-		func() { e.Target = s.directory.Target(ctx, r.Target.ObjectID) },
-	)
+	looks := []func(){
+		func() { e.Requester = s.again(ctx, r.Requester) },
+		func() { e.Target = s.target(ctx, r) },
+	}
+	if !r.Command.Unconfirmed {
+		looks = append(looks, func() { e.Approver = s.again(ctx, r.Approver) })
+	}
+	s.together(looks...)
 	return &e
 }

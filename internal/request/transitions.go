@@ -21,6 +21,10 @@ const (
 	// JudgeGrace is how long after a card's time a press that was in time is still
 	// judged: a slow look-up or a restart must not turn it into a late one.
 	JudgeGrace = time.Minute
+	// GiveUpAfter is how long after its approval a revocation is tried again where
+	// Microsoft throttles or does not answer. Then somebody has to do it by hand, and
+	// should know soon.
+	GiveUpAfter = 40 * time.Second
 	// ReplayWindow is how long judged presses are remembered; Slack's signature
 	// is good for five minutes in both directions.
 	ReplayWindow = 11 * time.Minute
@@ -35,6 +39,9 @@ const (
 type Policy struct {
 	TTL      time.Duration // how long a card can be confirmed
 	Channels []string      // where requests may be made; empty is everywhere the bot is
+	Disabled bool          // nothing is run
+	// AllowUnconfirmed lets a requester run alone what they give a reason for.
+	AllowUnconfirmed bool
 }
 
 // ErrTooMany is returned for a press on a request on which too many wait already.
@@ -50,6 +57,7 @@ type Event interface{ event() }
 type (
 	// Verified carries the facts about a received command.
 	Verified struct {
+		At     time.Time // when the look-ups began
 		Caller Caller
 		Place  Place
 		Fault  Fault // of the place
@@ -67,12 +75,16 @@ type (
 		Fault     Fault // of the place
 		Requester Caller
 		Target    Target
+		Plan      Plan // for Target, as it would be carried out now
 	}
 	// Ticked says that time has passed.
 	Ticked struct{}
 	// Started is written before the effect. Evidence is nil when what was read at
 	// the press is still fresh.
-	Started struct{ Evidence *Evidence }
+	Started struct {
+		Plan     Plan // as it would be carried out now
+		Evidence *Evidence
+	}
 	// Executed carries the outcome of the effect.
 	Executed struct{ Outcome Outcome }
 	// Reported carries what was brought to the chat.
@@ -111,7 +123,7 @@ func (p Policy) Next(r Request, e Event, now time.Time) (Request, []Record, erro
 	case Ticked:
 		r, recs, err = ticked(r, now)
 	case Started:
-		r, recs, err = started(r, e, now)
+		r, recs, err = p.started(r, e, now)
 	case Executed:
 		r, recs, err = executed(r, e.Outcome, now)
 	case Reported:
@@ -137,7 +149,14 @@ func (r Request) due(now time.Time) time.Time {
 		wake = append(wake, later(now, r.RetryAt))
 	}
 	switch r.State {
-	case Received, Approved, Executing:
+	case Approved:
+		if r.mustShowFirst() && !r.Thread.Gone {
+			return later(now, r.RetryAt)
+		}
+		return now
+	case Executing:
+		wake = append(wake, later(now, r.RunAt))
+	case Received:
 		return now
 	case Pending:
 		wake = append(wake, r.Expires)
@@ -146,7 +165,7 @@ func (r Request) due(now time.Time) time.Time {
 		}
 	case Finished, Settling:
 		wake = append(wake, later(now, r.SettleAt))
-	case Done, Refused, Canceled, Expired:
+	case Done, Planned, Refused, Canceled, Expired:
 	}
 	if len(wake) == 0 {
 		return time.Time{}
@@ -162,7 +181,7 @@ func later(a, b time.Time) time.Time {
 }
 
 func (p Policy) verified(r Request, e Verified, now time.Time) (Request, []Record, error) {
-	if r.State != Received || r.User == "" {
+	if r.State != Received || !r.known() {
 		return r, nil, ErrNothingToDo
 	}
 	r.Requester, r.Target = e.Caller, e.Target
@@ -172,10 +191,27 @@ func (p Policy) verified(r Request, e Verified, now time.Time) (Request, []Recor
 		r.Replies = append(r.Replies, Reply{
 			Key: string(r.ID), To: r.Origin, Reason: why, Standing: e.Caller.Standing, Fault: fault, At: now,
 		})
-		return r, []Record{r.record("command", e.Caller, now).refused(why)}, nil
+		return r, []Record{r.record(r.asked(), e.Caller, now).refused(why)}, nil
 	}
-	r.State, r.Plan, r.Expires, r.Card.Fence = Pending, e.Plan, now.Add(p.TTL), r.Lease.Fence
-	return r, []Record{r.record("command", e.Caller, now).allowed()}, nil
+	r.Plan = e.Plan
+	switch {
+	case r.Command.WhatIf:
+		r.State, r.ClosedAt = Planned, now
+		r.Replies = append(r.Replies, Reply{Key: string(r.ID), To: r.Origin, Reason: PlanShown, At: now})
+	case r.Command.Unconfirmed:
+		r.State, r.ApprovedAt, r.CheckedAt, r.Card.Fence = Approved, now, e.At, r.Lease.Fence
+	default:
+		r.State, r.Expires, r.Card.Fence = Pending, now.Add(p.TTL), r.Lease.Fence
+	}
+	return r, []Record{r.record(r.asked(), e.Caller, now).allowed()}, nil
+}
+
+// asked names in the record what was asked for.
+func (r Request) asked() string {
+	if r.Command.WhatIf {
+		return "command what-if"
+	}
+	return "command"
 }
 
 func pressed(r Request, press Press) (Request, error) {
@@ -206,6 +242,9 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 	if why == UnknownCard && r.State == Received {
 		r.State, r.Refusal, r.ClosedAt = Refused, why, now // a press on a card nobody knows
 	}
+	if why == PlanChanged {
+		r = r.planAnew(e)
+	}
 	if why != "" {
 		r.Replies = append(r.Replies, Reply{
 			Key: press.Key, To: press.By, Verb: press.Verb, Reason: why,
@@ -214,7 +253,7 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 		return r, []Record{r.record(string(press.Verb), e.Caller, now).refused(why)}, nil
 	}
 	if r.Card.TS == "" { // the answer to our post was lost; the press tells where the card is
-		r.Card.TS, r.Card.Face = press.MessageTS, FacePending
+		r.Card.TS, r.Card.Face, r.Card.Plan = press.MessageTS, FacePending, r.Plan.Code()
 	}
 	r.RetryAt = time.Time{} // what there is to show has changed
 	switch press.Verb {
@@ -227,6 +266,17 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 		r.Thread.PlanWanted = true
 	}
 	return r, []Record{r.record(string(press.Verb), e.Caller, now).allowed()}, nil
+}
+
+// planAnew puts what is so now on the card, which is then confirmed anew.
+func (r Request) planAnew(e Judged) Request {
+	changes := r.Plan.changes(e.Plan)
+	if len(changes) == 0 { // the press was on a card that had not been brought up to date yet
+		return r
+	}
+	r.Target, r.Plan, r.Changes = e.Target, e.Plan, changes
+	r.Thread.PlanWanted, r.Thread.PlanTS, r.RetryAt = false, "", time.Time{}
+	return r
 }
 
 func ticked(r Request, now time.Time) (Request, []Record, error) {
@@ -244,12 +294,15 @@ func ticked(r Request, now time.Time) (Request, []Record, error) {
 	return r, []Record{r.record("expire", Caller{}, now)}, nil
 }
 
-func started(r Request, e Started, now time.Time) (Request, []Record, error) {
+func (p Policy) started(r Request, e Started, now time.Time) (Request, []Record, error) {
 	if r.State != Approved && r.State != Executing {
 		return r, nil, ErrNothingToDo
 	}
 	if r.State == Approved && now.Sub(r.ApprovedAt) > RunWithin {
 		return executed(r, Outcome{Result: Failed, Trouble: TooOld, At: now}, now)
+	}
+	if r.State == Approved && p.Disabled {
+		return executed(r, Outcome{Result: NotAvailable, Trouble: SwitchedOff, At: now}, now)
 	}
 	if e.Evidence == nil && now.Sub(r.CheckedAt) > FreshFor {
 		return r, nil, ErrStale
@@ -257,6 +310,9 @@ func started(r Request, e Started, now time.Time) (Request, []Record, error) {
 	trouble, fault := NoTrouble, Fault{}
 	if e.Evidence != nil {
 		trouble, fault = stillHolds(r, *e.Evidence)
+	}
+	if trouble == NoTrouble && len(r.Plan.changes(e.Plan)) > 0 {
+		trouble = TargetDiffers
 	}
 	if r.State == Approved {
 		if trouble != NoTrouble {
@@ -272,9 +328,12 @@ func started(r Request, e Started, now time.Time) (Request, []Record, error) {
 	if now.Sub(r.ApprovedAt) > RunWithin {
 		r.Hold, r.HoldFault = TooOld, Fault{}
 	}
-	r.State = Executing
+	if p.Disabled {
+		r.Hold, r.HoldFault = SwitchedOff, Fault{}
+	}
+	r.State, r.RunAt = Executing, time.Time{}
 	r.Attempts++
-	return r, []Record{r.record("execute", r.Approver, now)}, nil
+	return r, []Record{r.record("execute", r.actor(), now)}, nil
 }
 
 // ErrStale is returned by Next when the effect needs a fresh look at both
@@ -285,11 +344,26 @@ func executed(r Request, o Outcome, now time.Time) (Request, []Record, error) {
 	if r.State != Approved && r.State != Executing {
 		return r, nil, ErrNothingToDo
 	}
-	r.State, r.Outcome, r.RetryAt, r.Failures = Finished, o, time.Time{}, 0
+	o = o.after(r.SoFar)
+	if at := now.Add(o.RetryAfter); r.State == Executing && o.RetryAfter > 0 && at.Before(r.ApprovedAt.Add(GiveUpAfter)) {
+		r.SoFar, r.RunAt = o, at
+		rec := r.record("postpone", r.actor(), now)
+		rec.Outcome = &o
+		return r, []Record{rec}, nil
+	}
+	r.State, r.Outcome, r.SoFar, r.RunAt, r.RetryAt, r.Failures = Finished, o, Outcome{}, time.Time{}, time.Time{}, 0
 	if r.Thread.Gone {
 		r = oweResult(r, now)
 	}
-	rec := r.record("result", r.Approver, now)
+	rec := r.record("result", r.actor(), now)
 	rec.Outcome = &o
 	return r, []Record{rec}, nil
+}
+
+// actor is whose word a revocation runs on.
+func (r Request) actor() Caller {
+	if r.Command.Unconfirmed {
+		return r.Requester
+	}
+	return r.Approver
 }

@@ -19,7 +19,19 @@ var (
 	heidi   = Caller{Slack: slackUser("heidi"), ObjectID: "oid-heidi", Standing: Member}
 	nobody  = Caller{Slack: slackUser("nobody"), Standing: EntraMissing}
 	target  = Target{ObjectID: "oid-mallory", UPN: "mallory@contoso.com", Account: AccountMember, Enabled: true, ValidFrom: t0.Add(-time.Hour)}
+	thePlan = Plan{Revoker: "Microsoft Graph", Tenant: "contoso.onmicrosoft.com", Target: target}
+	shown   = Card{TS: "1.1", Face: FacePending, Plan: thePlan.Code()}
 )
+
+// planFor is the plan for t, as the service makes it.
+func planFor(t Target) Plan {
+	if t.Account != AccountMember {
+		return Plan{}
+	}
+	p := thePlan
+	p.Target = t
+	return p
+}
 
 func slackUser(name string) SlackUser { return SlackUser{Team: "T1", User: "U-" + name} }
 
@@ -40,13 +52,13 @@ func next(t *testing.T, r Request, e Event, now time.Time) Request {
 }
 
 func received() Request {
-	return Request{ID: "r1", State: Received, User: target.UPN, Origin: origin(alice), Received: t0, Due: t0}
+	return Request{ID: "r1", State: Received, Command: Command{User: target.UPN}, Origin: origin(alice), Received: t0, Due: t0}
 }
 
 func pending(t *testing.T) Request {
 	t.Helper()
-	r := next(t, received(), Verified{Caller: alice, Place: Ours, Target: target, Plan: Plan{Target: target}}, t0)
-	return next(t, r, Reported{Shown{Card: Card{TS: "1.1", Face: FacePending}}}, t0)
+	r := next(t, received(), Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0)
+	return next(t, r, Reported{Shown{Card: shown}}, t0)
 }
 
 // press puts a press on the request and judges it.
@@ -54,7 +66,7 @@ func press(t *testing.T, r Request, verb Verb, who Caller, now time.Time) (Reque
 	t.Helper()
 	key := fmt.Sprint(verb, who.Slack.User, len(r.Judged))
 	r = next(t, r, Pressed{Press{Key: key, Verb: verb, By: origin(who), MessageTS: "1.1", At: now}}, now)
-	after, recs, err := policy.Next(r, Judged{Key: key, At: now, Caller: who, Place: Ours, Requester: alice, Target: target}, now)
+	after, recs, err := policy.Next(r, Judged{Key: key, At: now, Caller: who, Place: Ours, Requester: alice, Target: target, Plan: thePlan}, now)
 	if err != nil {
 		t.Fatalf("Next(%s, Judged) = %v", r.State, err)
 	}
@@ -68,6 +80,10 @@ func inState(t *testing.T, s State) Request {
 	switch s {
 	case Received:
 		return received()
+	case Planned:
+		r := received()
+		r.Command.WhatIf = true
+		return next(t, r, Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0)
 	case Refused:
 		return next(t, received(), Verified{Caller: heidi, Place: Ours, Target: target}, t0)
 	case Pending:
@@ -81,7 +97,7 @@ func inState(t *testing.T, s State) Request {
 		r, _ := press(t, pending(t), Confirm, bob, t0)
 		return r
 	case Executing:
-		return next(t, inState(t, Approved), Started{}, t0)
+		return next(t, inState(t, Approved), Started{Plan: thePlan}, t0)
 	case Finished:
 		return next(t, inState(t, Executing), Executed{Outcome{Result: SignedOutWithinHour, At: t0}}, t0)
 	case Settling:
@@ -97,7 +113,7 @@ func inState(t *testing.T, s State) Request {
 	return Request{}
 }
 
-var allStates = []State{Received, Pending, Approved, Executing, Finished, Settling, Done, Refused, Canceled, Expired}
+var allStates = []State{Received, Pending, Approved, Executing, Finished, Settling, Done, Planned, Refused, Canceled, Expired}
 
 func TestEveryStateIsReached(t *testing.T) {
 	for _, s := range allStates {
@@ -122,7 +138,7 @@ func TestGateForButtons(t *testing.T) {
 	}
 	elsewhere := map[State]Reason{
 		Received: StillChecking, Approved: AlreadyConfirmed, Executing: AlreadyConfirmed, Finished: AlreadyDone,
-		Settling: AlreadyDone, Done: AlreadyDone, Refused: AlreadyRefused, Canceled: AlreadyCanceled, Expired: AlreadyExpired,
+		Settling: AlreadyDone, Done: AlreadyDone, Planned: AlreadyRefused, Refused: AlreadyRefused, Canceled: AlreadyCanceled, Expired: AlreadyExpired,
 	}
 	leadsTo := map[Verb]State{Confirm: Approved, Cancel: Canceled, WhatIf: Pending}
 	for _, state := range allStates {
@@ -189,7 +205,7 @@ func TestGateForCommands(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r, v := received(), Verified{Caller: alice, Place: Ours, Target: target}
+			r, v := received(), Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}
 			tt.change(&v, &r)
 			after, recs, err := policy.Next(r, v, t0)
 			if err != nil {
@@ -211,7 +227,7 @@ func TestGateForCommands(t *testing.T) {
 
 func TestAllowedChannels(t *testing.T) {
 	p := Policy{TTL: time.Minute, Channels: []string{"C2", "C3"}}
-	v := Verified{Caller: alice, Place: Ours, Target: target}
+	v := Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}
 	r := received()
 	if after, _, _ := p.Next(r, v, t0); after.Refusal != ChannelNotAllowed {
 		t.Errorf("in C1: refusal %q, want %q", after.Refusal, ChannelNotAllowed)
@@ -240,7 +256,11 @@ func TestConfirmNeedsTheWholePicture(t *testing.T) {
 		{"requester not looked up", func(j *Judged, _ *Press) { j.Requester = Caller{} }, RequesterNotAdmin},
 		{"target unknown", func(j *Judged, _ *Press) { j.Target = Target{Account: AccountUnknown} }, TargetUnknown},
 		{"target gone", func(j *Judged, _ *Press) { j.Target = Target{Account: AccountMissing} }, TargetChanged},
-		{"target renamed", func(j *Judged, _ *Press) { j.Target.UPN = "other@contoso.com" }, TargetChanged},
+		{"target renamed", func(j *Judged, _ *Press) { j.Target.UPN = "other@contoso.com" }, PlanChanged},
+		{"another revoker", func(j *Judged, _ *Press) { j.Plan.Revoker = "SharePoint Online" }, PlanChanged},
+		{"another tenant", func(j *Judged, _ *Press) { j.Plan.Tenant = "fabrikam.onmicrosoft.com" }, PlanChanged},
+		{"pressed on an older plan", func(_ *Judged, p *Press) { p.Plan = "AAAA-AAAA" }, PlanChanged},
+		{"pressed on this plan", func(_ *Judged, p *Press) { p.Plan = thePlan.Code() }, ""},
 		{"target is another account", func(j *Judged, _ *Press) { j.Target.ObjectID = "oid-other" }, TargetChanged},
 		{"target became a guest", func(j *Judged, _ *Press) { j.Target.Account = AccountGuest }, TargetChanged},
 		{"channel became shared", func(j *Judged, _ *Press) { j.Place = Shared }, ChannelShared},
@@ -259,8 +279,11 @@ func TestConfirmNeedsTheWholePicture(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := Press{Key: "k", Verb: Confirm, By: origin(bob), MessageTS: "1.1"}
-			j := Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target}
+			j := Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target, Plan: thePlan}
 			tt.change(&j, &p)
+			if j.Target != target {
+				j.Plan = planFor(j.Target)
+			}
 			r := next(t, pending(t), Pressed{p}, t0)
 			r = next(t, r, j, t0)
 			if tt.want == "" {
@@ -310,7 +333,7 @@ func TestReplayedPressIsNotJudgedTwice(t *testing.T) {
 	if _, _, err := policy.Next(r, Pressed{p}, t0); !errors.Is(err, ErrNothingToDo) {
 		t.Errorf("replay before the judgment = %v, want ErrNothingToDo", err)
 	}
-	r = next(t, r, Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target}, t0)
+	r = next(t, r, Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target, Plan: thePlan}, t0)
 	if _, _, err := policy.Next(r, Pressed{p}, t0.Add(5*time.Minute)); !errors.Is(err, ErrNothingToDo) {
 		t.Errorf("replay after the judgment = %v, want ErrNothingToDo", err)
 	}
@@ -334,9 +357,9 @@ func TestStartNeedsFreshEvidence(t *testing.T) {
 	evidence := func(change func(*Evidence)) Started {
 		e := Evidence{At: late, Requester: alice, Approver: bob, Target: target}
 		change(&e)
-		return Started{Evidence: &e}
+		return Started{Plan: planFor(e.Target), Evidence: &e}
 	}
-	if _, _, err := policy.Next(inState(t, Approved), Started{}, late); !errors.Is(err, ErrStale) {
+	if _, _, err := policy.Next(inState(t, Approved), Started{Plan: thePlan}, late); !errors.Is(err, ErrStale) {
 		t.Errorf("stale start = %v, want ErrStale", err)
 	}
 	tests := []struct {
@@ -380,11 +403,11 @@ func TestStartNeedsFreshEvidence(t *testing.T) {
 func TestOldApprovalIsNeverExecuted(t *testing.T) {
 	late := t0.Add(RunWithin + time.Second)
 	e := &Evidence{At: late, Requester: alice, Approver: bob, Target: target}
-	r := next(t, inState(t, Approved), Started{Evidence: e}, late)
+	r := next(t, inState(t, Approved), Started{Plan: thePlan, Evidence: e}, late)
 	if r.State != Finished || r.Outcome.Trouble != TooOld || r.Outcome.Result != Failed {
 		t.Errorf("state %s, outcome %+v; want result 4, too old", r.State, r.Outcome)
 	}
-	r = next(t, inState(t, Executing), Started{Evidence: e}, late)
+	r = next(t, inState(t, Executing), Started{Plan: thePlan, Evidence: e}, late)
 	if r.State != Executing || r.Hold != TooOld {
 		t.Errorf("begun before the outage: state %s, hold %q; want a look only", r.State, r.Hold)
 	}
@@ -395,8 +418,8 @@ func TestOutcomeIsWrittenOnce(t *testing.T) {
 	if _, _, err := policy.Next(r, Executed{Outcome{Result: Failed}}, t0); !errors.Is(err, ErrNothingToDo) {
 		t.Errorf("second outcome = %v, want ErrNothingToDo", err)
 	}
-	for _, s := range []State{Received, Pending, Refused, Canceled, Expired, Finished, Settling, Done} {
-		if _, _, err := policy.Next(inState(t, s), Started{}, t0); !errors.Is(err, ErrNothingToDo) {
+	for _, s := range []State{Received, Pending, Planned, Refused, Canceled, Expired, Finished, Settling, Done} {
+		if _, _, err := policy.Next(inState(t, s), Started{Plan: thePlan}, t0); !errors.Is(err, ErrNothingToDo) {
 			t.Errorf("starting a %s request = %v, want ErrNothingToDo", s, err)
 		}
 	}
@@ -407,7 +430,7 @@ func TestOpenRequestsAreDue(t *testing.T) {
 	want := map[State]time.Time{
 		Received: t0, Approved: t0, Executing: t0, Finished: t0,
 		Pending: t0.Add(policy.TTL), Settling: t0.Add(time.Minute), Done: {},
-		Refused: t0, Canceled: t0, Expired: t0.Add(policy.TTL), // there is still something to show
+		Planned: t0, Refused: t0, Canceled: t0, Expired: t0.Add(policy.TTL), // there is still something to show
 	}
 	for _, s := range allStates {
 		if got := inState(t, s).Due; !got.Equal(want[s]) {
@@ -460,7 +483,7 @@ func TestSettlingPasses(t *testing.T) {
 
 func TestChannelGone(t *testing.T) {
 	gone := Reported{Shown{Gone: "is_archived"}}
-	r := next(t, next(t, received(), Verified{Caller: alice, Place: Ours, Target: target}, t0), gone, t0)
+	r := next(t, next(t, received(), Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0), gone, t0)
 	if r.State != Refused || len(r.Replies) != 1 || r.Replies[0].Reason != CardNotPosted {
 		t.Errorf("before the card: %s, %+v; want refused and card-not-posted", r.State, r.Replies)
 	}
@@ -517,7 +540,7 @@ func TestBoundsFitIntoTheLease(t *testing.T) {
 func TestPressInTimeIsJudgedALittleLate(t *testing.T) {
 	p := Press{Key: "k", Verb: Confirm, By: origin(bob), MessageTS: "1.1", At: t0.Add(policy.TTL - time.Second)}
 	r := next(t, pending(t), Pressed{p}, p.At)
-	j := Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target}
+	j := Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target, Plan: thePlan}
 	if after := next(t, r, j, t0.Add(policy.TTL+JudgeGrace-time.Second)); after.State != Approved {
 		t.Errorf("within the grace: %s, want approved", after.State)
 	}
@@ -559,9 +582,9 @@ func TestTooManyPressesAreRefusedNotForgotten(t *testing.T) {
 // A card whose post went unanswered is looked for a minute later, once, while it
 // waits, and again whenever it changes.
 func TestCopiesOfACardAreLookedFor(t *testing.T) {
-	r := next(t, received(), Verified{Caller: alice, Place: Ours, Target: target}, t0)
+	r := next(t, received(), Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0)
 	r = next(t, r, Reported{Shown{Card: Card{Doubt: true}, Failed: true}}, t0)
-	r = next(t, r, Reported{Shown{Card: Card{TS: "1.1", Face: FacePending}}}, t0.Add(time.Second))
+	r = next(t, r, Reported{Shown{Card: shown}}, t0.Add(time.Second))
 	if want := t0.Add(lookForCopies); !r.Due.Equal(want) {
 		t.Errorf("due %v, want %v", r.Due, want)
 	}
@@ -569,7 +592,7 @@ func TestCopiesOfACardAreLookedFor(t *testing.T) {
 	if !r.CardLookDue() {
 		t.Error("the look is not due at its time")
 	}
-	r = next(t, r, Reported{Shown{Card: Card{TS: "1.1", Face: FacePending}}}, r.Due)
+	r = next(t, r, Reported{Shown{Card: shown}}, r.Due)
 	if !r.Due.Equal(r.Expires) || !r.Card.Doubt {
 		t.Errorf("after the look: due %v, doubt %v; want the card's end, true", r.Due, r.Card.Doubt)
 	}

@@ -129,7 +129,12 @@ func (s *Service) step(ctx context.Context, r Request) (next Request, more bool,
 		next, err = s.judge(ctx, r)
 	case r.State == Received:
 		next, err = s.verify(ctx, r)
-	case r.State == Approved || r.State == Executing:
+	case r.mustShowFirst() && now.Sub(r.ApprovedAt) <= RunWithin:
+		if now.Before(r.RetryAt) {
+			return r, false, nil
+		}
+		next, err = s.apply(ctx, r, Reported{s.report(ctx, r)})
+	case r.State == Approved, r.State == Executing && !now.Before(r.RunAt):
 		next, err = s.execute(ctx, r)
 	case r.State == Pending && !now.Before(r.Expires):
 		next, err = s.apply(ctx, r, Ticked{})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/revoke-session/revoke-session/internal/entra"
+	"github.com/revoke-session/revoke-session/internal/request"
 )
 
 const (
@@ -26,14 +27,15 @@ var (
 	clock  = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC) // Graph's
 )
 
-// graph is a stand-in for Entra and Graph on one host, with one user in it. It
-// answers the revocations and the read-backs each with their script, the last
-// answer to all that follow, and fails the test at any other call.
+// graph is a stand-in for Entra, Graph and SharePoint on one host, with one user in
+// it. It answers the revocations of either kind and the read-backs each with their
+// script, the last answer to all that follow, and fails the test at any other call.
 type graph struct {
 	t       *testing.T
 	server  *httptest.Server
 	posts   []answer
 	gets    []answer
+	states  []answer // SharePoint's
 	noToken http.HandlerFunc
 
 	mu        sync.Mutex
@@ -41,13 +43,14 @@ type graph struct {
 	calls     []string // method and URL, as received
 	nPosts    int
 	nGets     int
+	nStates   int
 }
 
 type answer func(g *graph, w http.ResponseWriter, r *http.Request)
 
 func start(t *testing.T) *graph {
 	t.Helper()
-	g := &graph{t: t, validFrom: before, posts: []answer{yes}, gets: []answer{current}}
+	g := &graph{t: t, validFrom: before, posts: []answer{yes}, gets: []answer{current}, states: []answer{says(200, `{"State":4}`)}}
 	g.server = httptest.NewUnstartedServer(http.HandlerFunc(g.serve))
 	g.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	g.server.StartTLS()
@@ -55,7 +58,8 @@ func start(t *testing.T) *graph {
 	return g
 }
 
-func (g *graph) revoker() *Graph {
+// kinds of revokers by the setting that chooses them.
+func (g *graph) revokers() map[string]request.Revoker {
 	g.t.Helper()
 	transport := g.server.Client().Transport
 	c, err := entra.NewSecretCredential(g.server.URL, tenant, "app", "secret", transport)
@@ -63,8 +67,13 @@ func (g *graph) revoker() *Graph {
 		g.t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	return NewGraph(entra.NewAPI(g.server.URL, c, transport, entra.Effects, log), entra.NewAPI(g.server.URL, c, transport, entra.Reads, log))
+	reads := entra.NewAPI(entra.GraphService(g.server.URL), c, transport, entra.Reads, log)
+	byGraph := NewGraph(entra.NewAPI(entra.GraphService(g.server.URL), c, transport, entra.Effects, log), reads, tenant)
+	bySharePoint := NewSharePoint(entra.NewAPI(entra.SharePointService(g.server.URL), c, transport, entra.Effects, log), reads, tenant)
+	return map[string]request.Revoker{"graph": byGraph, "sharepoint": bySharePoint, "both": NewBoth(bySharePoint, byGraph)}
 }
+
+func (g *graph) revoker() request.Revoker { return g.revokers()["graph"] }
 
 func (g *graph) serve(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/"+tenant+"/") {
@@ -94,6 +103,13 @@ func (g *graph) serve(w http.ResponseWriter, r *http.Request) {
 		say = g.gets[min(g.nGets, len(g.gets)-1)]
 		g.nGets++
 		id = fmt.Sprint("get-", g.nGets)
+	case "POST " + revokeAll:
+		if string(body) != `{"userName":"mallory@contoso.com"}` {
+			g.t.Errorf("SharePoint was sent %q", body)
+		}
+		say = g.states[min(g.nStates, len(g.states)-1)]
+		g.nStates++
+		id = fmt.Sprint("sp-", g.nStates)
 	default:
 		g.t.Errorf("Graph was asked for %s %s", r.Method, r.RequestURI)
 		say = refuse(400, "BadRequest")
@@ -180,6 +196,23 @@ func says(status int, body string) answer {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
 	}
+}
+
+// withRetryAfter is a, which asks to come back after so many seconds.
+func withRetryAfter(seconds string, a answer) answer {
+	return func(g *graph, w http.ResponseWriter, r *http.Request) {
+		a(g, &retryAfterWriter{w, seconds}, r)
+	}
+}
+
+type retryAfterWriter struct {
+	http.ResponseWriter
+	seconds string
+}
+
+func (w *retryAfterWriter) WriteHeader(status int) {
+	w.Header().Set("Retry-After", w.seconds)
+	w.ResponseWriter.WriteHeader(status)
 }
 
 func refuse(status int, code string) answer {

@@ -2,6 +2,7 @@ package revoker
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -78,7 +79,7 @@ func TestRevokeWhoseTimeEnds(t *testing.T) {
 		},
 		{
 			"while a revocation without effect is awaited", []answer{hang}, []answer{current},
-			request.Outcome{Result: request.Failed, Trouble: request.Unreachable, Fault: request.Fault{System: request.Graph}, ValidFrom: before, Sends: 1, RequestIDs: []string{"get-1"}},
+			request.Outcome{Result: request.Failed, Trouble: request.Unreachable, Fault: request.Fault{System: request.Graph}, ValidFrom: before, Sends: 1, RequestIDs: []string{"get-1"}, Unsure: true},
 		},
 		{
 			"while the read-back is awaited", []answer{yes}, []answer{hang},
@@ -88,7 +89,7 @@ func TestRevokeWhoseTimeEnds(t *testing.T) {
 			"between two sends", []answer{fault500}, []answer{current},
 			request.Outcome{
 				Result: request.Failed, Trouble: request.Unreachable, Fault: fault(500, "InternalServerError", "post-1"),
-				ValidFrom: before, Sends: 1, RequestIDs: []string{"post-1", "get-1", "get-2"},
+				ValidFrom: before, Sends: 1, RequestIDs: []string{"post-1", "get-1", "get-2"}, Unsure: true,
 			},
 		},
 	}
@@ -98,7 +99,7 @@ func TestRevokeWhoseTimeEnds(t *testing.T) {
 		all.run(test.name, func(t *testing.T) {
 			g := start(t)
 			r := g.revoker()
-			if _, err := r.reads.Do(t.Context(), "warm up", "GET", readBackPath(oid), nil, nil); err != nil {
+			if _, err := r.(*Graph).look.reads.Do(t.Context(), "warm up", "GET", readBackPath(oid), nil, nil); err != nil {
 				t.Fatal(err) // a connection and a token, so that the time below is Graph's alone
 			}
 			g.mu.Lock()
@@ -107,7 +108,10 @@ func TestRevokeWhoseTimeEnds(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 240*time.Millisecond) // less than any pause between sends
 			defer cancel()
 			got := r.Revoke(ctx, r.Plan(mallory), first)
-			got.At = time.Time{}
+			if (got.RetryAfter > 0) != (got.Result == request.Failed) {
+				t.Errorf("RetryAfter = %v of result %d", got.RetryAfter, got.Result)
+			}
+			got.At, got.Steps, got.RetryAfter = time.Time{}, nil, 0
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("Outcome (-want +got):\n%s", diff)
 			}
@@ -136,8 +140,16 @@ func TestRevokeWithNoTimeAtAll(t *testing.T) {
 // What-If prints the plan, so that the plan has to be what is done.
 func TestPlanIsWhatIsCalled(t *testing.T) {
 	t.Parallel()
+	const post, back, state = "POST /v1.0/users/" + oid + "/revokeSignInSessions",
+		"GET /v1.0/users/" + oid + "?$select=id,signInSessionsValidFromDateTime", "POST " + revokeAll
+	for by, want := range map[string][]string{"graph": {post, back}, "sharepoint": {state, back}, "both": {state, post, back}} {
+		t.Run(by, func(t *testing.T) { planIsWhatIsCalled(t, by, want) })
+	}
+}
+
+func planIsWhatIsCalled(t *testing.T, by string, want []string) {
 	g := start(t)
-	r := g.revoker()
+	r := g.revokers()[by]
 	p := r.Plan(mallory)
 	var planned []string
 	for _, c := range p.Calls {
@@ -149,9 +161,8 @@ func TestPlanIsWhatIsCalled(t *testing.T) {
 	if posts, gets := g.counts(); posts+gets != 0 {
 		t.Errorf("planning called Graph: %q", g.calls)
 	}
-	want := []string{
-		"POST " + g.server.URL + "/v1.0/users/" + oid + "/revokeSignInSessions",
-		"GET " + g.server.URL + "/v1.0/users/" + oid + "?$select=id,signInSessionsValidFromDateTime",
+	for i := range want {
+		want[i] = strings.Replace(want[i], " ", " "+g.server.URL, 1)
 	}
 	if diff := cmp.Diff(want, planned); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
@@ -160,8 +171,8 @@ func TestPlanIsWhatIsCalled(t *testing.T) {
 	if diff := cmp.Diff(planned, g.calls); diff != "" {
 		t.Errorf("calls (-planned +made):\n%s", diff)
 	}
-	if p.Revoker != "Microsoft Graph" || len(p.DoesNotEnd) == 0 {
-		t.Errorf("plan = %+v, want the revoker's name and what goes on working", p)
+	if p.Revoker == "" || p.Tenant != tenant || len(p.DoesNotEnd) == 0 {
+		t.Errorf("plan = %+v, want the revoker's name, the tenant and what goes on working", p)
 	}
 	if diff := cmp.Diff(mallory, p.Target); diff != "" {
 		t.Errorf("target (-want +got):\n%s", diff)

@@ -3,6 +3,7 @@ package slackapp
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"github.com/revoke-session/revoke-session/internal/request"
 )
@@ -30,6 +31,7 @@ type action struct {
 	ResponseURL string `json:"response_url"`
 	Actions     []struct {
 		ActionID string `json:"action_id"`
+		BlockID  string `json:"block_id"`
 		Value    string `json:"value"`
 	} `json:"actions"`
 }
@@ -77,5 +79,23 @@ func (a action) press(key, team string) (request.ID, request.Press) {
 			Home:      a.User.TeamID,
 		},
 		MessageTS: a.Container.MessageTS,
+		Plan:      planOf(first.BlockID),
 	}
+}
+
+// The block of the buttons is named after the plan that its card shows, so that a
+// press tells what the person had before their eyes, however old their screen was.
+// A new name with each change is also what Slack asks for
+// (docs.slack.dev/reference/block-kit/blocks/actions-block, "block_id").
+const planBlock = "plan:"
+
+func blockOf(p request.Plan) string { return planBlock + p.Code() }
+
+// planOf is the code of a plan, or nothing for a block of another name.
+func planOf(blockID string) string {
+	code, ok := strings.CutPrefix(blockID, planBlock)
+	if !ok {
+		return ""
+	}
+	return code
 }

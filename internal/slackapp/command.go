@@ -1,23 +1,55 @@
 package slackapp
 
 import (
+	"fmt"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
+
+	"github.com/revoke-session/revoke-session/internal/request"
 )
 
 // CommandName is the slash command.
 const CommandName = "/revoke-session"
 
-// maxUser bounds what is taken for a sign-in name; Entra allows 113 characters.
-const maxUser = 256
+const cmdletName = "Revoke-SPOUserSession"
 
-var (
-	objectID = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
-	// upn takes what could be a sign-in name; whether it is one is Entra's to say.
-	upn     = regexp.MustCompile(`^[A-Za-z0-9'._!#$%&*+/=?^{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
-	escaped = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
+// Longest values. Entra's sign-in names have at most 113 characters.
+const (
+	maxLine   = 2000
+	maxUser   = 113
+	maxReason = 300
 )
+
+// parameter is one of the cmdlet's, a common one of PowerShell's, or ours.
+type parameter struct {
+	name, alias string
+	toggle      bool // a switch: no value, or :$true and :$false
+	noMeaning   bool // recognized, and without meaning in a chat
+}
+
+// parameters in the order in which ambiguous ones are named. Names and aliases:
+// learn.microsoft.com/powershell/module/microsoft.online.sharepoint.powershell/revoke-spousersession
+// and about_CommonParameters. Reason is ours.
+var parameters = []parameter{
+	{name: "User"},
+	{name: "Reason"},
+	{name: "Confirm", alias: "cf", toggle: true},
+	{name: "WhatIf", alias: "wi", toggle: true},
+	{name: "Verbose", alias: "vb", toggle: true},
+	{name: "Debug", alias: "db", toggle: true},
+	{name: "ErrorAction", alias: "ea", noMeaning: true},
+	{name: "ErrorVariable", alias: "ev", noMeaning: true},
+	{name: "InformationAction", alias: "infa", noMeaning: true},
+	{name: "InformationVariable", alias: "iv", noMeaning: true},
+	{name: "OutVariable", alias: "ov", noMeaning: true},
+	{name: "OutBuffer", alias: "ob", noMeaning: true},
+	{name: "PipelineVariable", alias: "pv", noMeaning: true},
+	{name: "WarningAction", alias: "wa", noMeaning: true},
+	{name: "WarningVariable", alias: "wv", noMeaning: true},
+}
 
 // usage is a command text that cannot become a request; Answer says why and what
 // to type instead.
@@ -25,50 +57,264 @@ type usage struct{ Answer string }
 
 func (u *usage) Error() string { return "usage" }
 
-// parseCommand reads the text of a command: one sign-in name or object id. Slack
-// sends an address as typed or as <mailto:address|label>, and & < > as entities
-// (docs.slack.dev/interactivity/implementing-slash-commands, "should_escape").
-func parseCommand(text string) (string, error) {
-	fields := strings.Fields(text)
-	if len(fields) == 0 || len(fields) == 1 && strings.EqualFold(fields[0], "help") {
-		return "", &usage{usageText()}
+// wrong is a usage in PowerShell's words, with the way out.
+func wrong(wayOut, format string, args ...any) error {
+	return &usage{esc(fmt.Sprintf(format, args...)) + "\nNothing was done. " + wayOut}
+}
+
+const (
+	example   = "`" + CommandName + " user@contoso.com`"
+	typeThis  = "Type: " + example
+	seeHelp   = "`" + CommandName + " help` lists the parameters."
+	quoteThis = "A reason of several words needs quotes: `-Reason \"…\"`."
+)
+
+// typed is a command line that was understood.
+type typed struct {
+	request.Command
+	ignored []string // parameters without meaning in a chat
+}
+
+// parseCommand reads the text of a command. docs/command.md has the grammar, and
+// testdata/commands.txt what becomes of each kind of line.
+func parseCommand(text string) (typed, error) {
+	if err := checkLength(text, maxLine); err != nil {
+		return typed{}, err
 	}
-	if len(fields) > 1 {
-		return "", &usage{"I take exactly one sign-in name and nothing else. Nothing was done.\n" + usageText()}
+	items, err := scan(text)
+	if err != nil {
+		return typed{}, wrong("Close the quote, with a space or the end of the command behind it.", "%v", err)
 	}
-	user, ok := unlink(fields[0])
+	if len(items) > 0 && !items[0].param && strings.EqualFold(items[0].word.text, cmdletName) {
+		items = items[1:] // pasted as it was for PowerShell
+	}
+	if wantsHelp(items) {
+		return typed{}, &usage{usageText()}
+	}
+	b := binding{values: map[string]word{}, on: map[string]bool{}}
+	if err := b.bind(items); err != nil {
+		return typed{}, err
+	}
+	return b.command()
+}
+
+func wantsHelp(items []item) bool {
+	if len(items) == 0 {
+		return true
+	}
+	words := []string{"help", "h", "?", "/?"}
+	if len(items) == 1 && !items[0].param && slices.Contains(words, strings.ToLower(items[0].word.text)) {
+		return true
+	}
+	return slices.ContainsFunc(items, func(i item) bool {
+		return i.param && slices.Contains(words, strings.ToLower(i.name))
+	})
+}
+
+// binding gives parameters their values, the named ones first.
+type binding struct {
+	values  map[string]word
+	on      map[string]bool
+	ignored []string
+	rest    []word
+}
+
+func (b *binding) bind(items []item) error {
+	for n := 0; n < len(items); n++ {
+		i := items[n]
+		if !i.param {
+			b.rest = append(b.rest, i.word)
+			continue
+		}
+		p, err := findParameter(i)
+		if err != nil {
+			return err
+		}
+		if _, twice := b.values[p.name]; twice {
+			return wrong(seeHelp, "Cannot bind parameter because parameter '%s' is specified more than once.", p.name)
+		}
+		if (!p.toggle || i.colon) && !i.attached {
+			if p.toggle || n+1 == len(items) || items[n+1].param {
+				return wrong("Give it a value: "+sampleOf(p), "Missing an argument for parameter '%s'. Specify a parameter of type 'System.String' and try again.", p.name)
+			}
+			n++
+			i.word = items[n].word
+		}
+		if b.values[p.name] = i.word; p.toggle {
+			if b.on[p.name], err = toggled(p, i); err != nil {
+				return err
+			}
+		}
+		if p.noMeaning {
+			b.ignored = append(b.ignored, "-"+p.name)
+		}
+	}
+	return b.position()
+}
+
+// position gives User, which is at position 0, its value where it was not named.
+func (b *binding) position() error {
+	for _, w := range b.rest {
+		if value := strings.ToLower(w.text); value == "$true" || value == "$false" {
+			return wrong("A switch takes its value behind a colon: `-Confirm:"+value+"`",
+				"A positional parameter cannot be found that accepts argument '%s'.", shown(w.text))
+		}
+	}
+	if _, named := b.values["User"]; !named && len(b.rest) > 0 {
+		b.values["User"], b.rest = b.rest[0], b.rest[1:]
+	}
+	if len(b.rest) == 0 {
+		return nil
+	}
+	return wrong("I take one user per command. "+quoteThis, "A positional parameter cannot be found that accepts argument '%s'.", shown(b.rest[0].text))
+}
+
+// findParameter finds a parameter by its name, alias, or any beginning of either
+// that only one has, in any case and with any dashes in it.
+func findParameter(i item) (parameter, error) {
+	name := strings.ToLower(strings.Map(func(r rune) rune {
+		if isDash(r) {
+			return -1
+		}
+		return r
+	}, i.name))
+	var found []parameter
+	for _, p := range parameters {
+		full := strings.ToLower(p.name)
+		if name == full || name == p.alias {
+			return p, nil
+		}
+		if strings.HasPrefix(full, name) || strings.HasPrefix(p.alias, name) {
+			found = append(found, p)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return parameter{}, wrong(seeHelp, "A parameter cannot be found that matches parameter name '%s'.", shown(i.name))
+	case 1:
+		return found[0], nil
+	}
+	var names []string
+	for _, p := range found {
+		names = append(names, "-"+p.name)
+	}
+	return parameter{}, wrong("Write the one you mean in full.",
+		"Parameter cannot be processed because the parameter name '%s' is ambiguous. Possible matches include: %s.", shown(i.name), strings.Join(names, " "))
+}
+
+func toggled(p parameter, i item) (bool, error) {
+	if !i.attached {
+		return true, nil
+	}
+	switch strings.ToLower(i.word.text) {
+	case "$true", "true", "1":
+		return true, nil
+	case "$false", "false", "0":
+		return false, nil
+	}
+	return false, wrong(fmt.Sprintf("Write `-%s`, `-%s:$true` or `-%s:$false`.", p.name, p.name, p.name),
+		"Cannot convert value \"%s\" to type \"System.Management.Automation.SwitchParameter\". Boolean parameters accept only Boolean values and numbers, such as $True, $False, 1 or 0.", shown(i.word.text))
+}
+
+// command checks the bound values.
+func (b *binding) command() (typed, error) {
+	user, ok := b.values["User"]
+	if !ok {
+		return typed{}, wrong(typeThis, "Cannot process command because of one or more missing mandatory parameters: User.")
+	}
+	if b.on["Debug"] {
+		return typed{}, wrong("What it would show is in the bot's log: its operator sets LOG_LEVEL=debug and looks for the request's id. `-Verbose` puts each step into the thread.", "-Debug is refused in a channel.")
+	}
+	for _, name := range []string{"User", "Reason"} {
+		if v, given := b.values[name]; given && strings.TrimSpace(v.text) == "" {
+			return typed{}, wrong("Give it a value, or leave it out.", "Cannot bind argument to parameter '%s' because it is an empty string.", name)
+		}
+	}
+	c := typed{ignored: b.ignored}
+	if err := readUser(user, &c.Command); err != nil {
+		return typed{}, err
+	}
+	c.Reason = strings.Join(strings.Fields(b.values["Reason"].text), " ")
+	if err := checkLength(c.Reason, maxReason); err != nil {
+		return typed{}, err
+	}
+	_, confirmGiven := b.values["Confirm"]
+	c.WhatIf, c.Verbose = b.on["WhatIf"], b.on["Verbose"]
+	c.Unconfirmed = confirmGiven && !b.on["Confirm"] && !c.WhatIf
+	return c, nil
+}
+
+func checkLength(value string, most int) error {
+	if n := utf8.RuneCountInString(value); n > most {
+		return wrong("Make it shorter.", "The character length of the %d argument is too long. Shorten the character length of the argument so it is fewer than or equal to \"%d\" characters, and then try the command again.", n, most)
+	}
+	return nil
+}
+
+var (
+	objectID = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
+	// upn takes what could be a sign-in name; whether it is one is Entra's to say.
+	upn = regexp.MustCompile(`^[A-Za-z0-9'._!#$%&*+=^{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$`)
+)
+
+// readUser takes a sign-in name, an object id or a mention exactly as it is, or
+// refuses it: a name that was mended could be somebody else's.
+func readUser(w word, c *request.Command) error {
+	const plainly = "Type the sign-in name as plain text: " + example
+	switch w.link {
+	case personLink:
+		c.Mention = w.user
+		return nil
+	case falseLink:
+		return wrong(plainly, "The address and its label differ, so I can't tell whom you mean.")
+	case otherLink:
+		return wrong(plainly, "I need a sign-in name, an object id or a mention of one person, not a channel, a group or a link.")
+	case noLink, goodLink:
+	}
+	if err := checkLength(w.text, maxUser); err != nil {
+		return err
+	}
+	if objectID.MatchString(w.text) || upn.MatchString(w.text) {
+		c.User = w.text
+		return nil
+	}
+	for _, r := range w.text {
+		if r > unicode.MaxASCII {
+			return wrong("No sign-in name has that character; it may only look like a plain one. "+plainly,
+				"%s It has the character '%s' (%U).", notFoundSentence(w.text), shown(string(r)), r)
+		}
+	}
+	wayOut := "That is not the form of a sign-in name (`user@contoso.com`) or an object id."
+	if strings.ContainsAny(w.text, ",;") {
+		wayOut = "I take one user per command."
+	}
+	return wrong(wayOut, "%s", notFoundSentence(w.text))
+}
+
+// shown is a piece of what was typed, as an answer quotes it.
+func shown(s string) string { return clip(strings.ReplaceAll(clean(s), "`", "'"), 80) }
+
+func sampleOf(p parameter) string {
 	switch {
-	case !ok:
-		return "", &usage{"The address and its label differ, so I can't tell whom you mean. Nothing was done. Type the sign-in name as plain text: " + example}
-	case strings.HasPrefix(user, "<"):
-		return "", &usage{"I need the sign-in name, not a mention or a link. Nothing was done. Type: " + example}
-	case len(user) <= maxUser && utf8.ValidString(user) && (objectID.MatchString(user) || upn.MatchString(user)):
-		return user, nil
+	case p.name == "User":
+		return "`-User user@contoso.com`"
+	case p.name == "Reason":
+		return "`-Reason \"INC-42: token theft\"`"
+	case p.toggle:
+		return "`-" + p.name + ":$true`"
 	}
-	return "", &usage{esc(notFoundSentence(user)) + "\nThat is not the form of a sign-in name (`user@contoso.com`) or an object id. Nothing was done."}
+	return "`-" + p.name + " …`"
 }
-
-// unlink takes a token out of Slack's link form. It reports false for a label
-// that shows another address than the link holds.
-func unlink(token string) (string, bool) {
-	inner, ok := strings.CutPrefix(token, "<mailto:")
-	if !ok || !strings.HasSuffix(inner, ">") {
-		return escaped.Replace(token), true
-	}
-	address, label, labeled := strings.Cut(strings.TrimSuffix(inner, ">"), "|")
-	if labeled && !strings.EqualFold(address, label) {
-		return "", false
-	}
-	return escaped.Replace(address), true
-}
-
-const example = "`" + CommandName + " user@contoso.com`"
 
 func usageText() string {
-	return "*" + CommandName + "* signs a Microsoft 365 user out of browser, desktop and mobile apps on all devices.\n" +
-		"• " + example + " – by sign-in name\n" +
+	return "*" + CommandName + "* signs a Microsoft 365 user out of browser, desktop and mobile apps on all devices. It is the chat form of `" + cmdletName + "`.\n" +
+		"• " + example + " – by sign-in name; `-User` may stand before it\n" +
 		"• `" + CommandName + " 8f1f0a52-3c5e-4c43-9c0e-2f6d7a6b1c11` – by object id\n" +
-		"You need to be a Global Administrator. A second Global Administrator confirms with the button on the card; *What-If* shows what would happen and runs nothing."
+		"• `" + CommandName + " @mallory` – whose Slack profile leads to the account\n" +
+		"• `" + CommandName + " user@contoso.com -WhatIf` – shows what would happen, to you alone, and runs nothing\n" +
+		"• `" + CommandName + " user@contoso.com -Reason \"INC-42: token theft\"` – puts the reason on the card\n" +
+		"• `" + CommandName + " user@contoso.com -Verbose` – puts each step into the thread\n" +
+		"You need to be a Global Administrator. A second Global Administrator confirms with the button on the card; `-Confirm:$false` does without only where the operator of this bot allows it."
 }
 
 // clip shortens s to at most n characters.
@@ -77,4 +323,15 @@ func clip(s string, n int) string {
 		return s
 	}
 	return string([]rune(s)[:n-1]) + "…"
+}
+
+// ignoredText names the parameters that were left out of account.
+func ignoredText(names []string) string {
+	switch len(names) {
+	case 0:
+		return ""
+	case 1:
+		return " " + names[0] + " has no meaning in a chat and was ignored."
+	}
+	return " " + strings.Join(names, ", ") + " have no meaning in a chat and were ignored."
 }

@@ -1,73 +1,138 @@
 package slackapp
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-func TestParseCommand(t *testing.T) {
-	tests := []struct{ text, want, answer string }{
-		{text: "mallory@contoso.com", want: "mallory@contoso.com"},
-		{text: "  mallory@contoso.com  ", want: "mallory@contoso.com"},
-		{text: "<mailto:mallory@contoso.com|mallory@contoso.com>", want: "mallory@contoso.com"},
-		{text: "<mailto:mallory@contoso.com>", want: "mallory@contoso.com"},
-		{text: "<mailto:Mallory@contoso.com|mallory@contoso.com>", want: "Mallory@contoso.com"},
-		{text: "o'neil@contoso.com", want: "o'neil@contoso.com"},
-		{text: "a_b-c.d~e^f!@sub.contoso.com", want: "a_b-c.d~e^f!@sub.contoso.com"},
-		{text: "alice_fabrikam.com#EXT#@contoso.onmicrosoft.com", want: "alice_fabrikam.com#EXT#@contoso.onmicrosoft.com"},
-		{text: "5D92F0B8-4a63-4c1e-b7d5-e6f8a1029c34", want: "5D92F0B8-4a63-4c1e-b7d5-e6f8a1029c34"},
-
-		{text: "", answer: "signs a Microsoft 365 user out"},
-		{text: "   ", answer: "signs a Microsoft 365 user out"},
-		{text: "HELP", answer: "signs a Microsoft 365 user out"},
-		{text: "a@contoso.com b@contoso.com", answer: "exactly one sign-in name"},
-		{text: "<mailto:mallory@contoso.com|alice@contoso.com>", answer: "address and its label differ"},
-		{text: "<@U012ABCDEF>", answer: "not a mention"},
-		{text: "<https://contoso.com|mallory@contoso.com>", answer: "not a mention or a link"},
-		{text: "mallory", answer: "We couldn't find the user mallory. Check for typos"},
-		{text: "mallory@contoso", answer: "not the form of a sign-in name"},
-		{text: "$dollar+x@contoso.com", want: "$dollar+x@contoso.com"},
-		{text: "r&amp;d@contoso.com", want: "r&d@contoso.com"},
-		{text: "mallory@contoso.com/x", answer: "not the form"},
-		{text: "mаllory@contoso.com", answer: "not the form"}, // a Cyrillic а
-		{text: "mallory@contoso.com\u200b", answer: "not the form"},
-		{text: "&lt;!channel&gt;@contoso.com", answer: "not a mention"},
-		{text: strings.Repeat("a", 300) + "@contoso.com", answer: "not the form"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.text, func(t *testing.T) {
-			got, err := parseCommand(tt.text)
-			if tt.answer == "" {
-				if err != nil || got != tt.want {
-					t.Errorf("parseCommand = %q, %v; want %q", got, err, tt.want)
-				}
-				return
+// The examples of testdata/commands.txt and docs/command.md: a command's text
+// behind "> ", then what it is read as behind "= ", or each line of the answer
+// behind "! ". \uXXXX stands for a character that can't be seen.
+func TestCommandExamples(t *testing.T) {
+	files := map[string]int{filepath.Join("testdata", "commands.txt"): 150, filepath.Join("..", "..", "docs", "command.md"): 20}
+	for file, least := range files {
+		was, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var now bytes.Buffer
+		examples := 0
+		for line := range strings.Lines(string(was)) {
+			line = strings.TrimSuffix(line, "\n")
+			if strings.HasPrefix(line, "= ") || strings.HasPrefix(line, "! ") {
+				continue
 			}
-			u, ok := errors.AsType[*usage](err)
-			if !ok || !strings.Contains(u.Answer, tt.answer) {
-				t.Errorf("parseCommand = %q, %+v; want an answer with %q", got, err, tt.answer)
+			now.WriteString(line + "\n")
+			if text, ok := strings.CutPrefix(line, ">"); ok {
+				examples++
+				now.WriteString(readAs(unescaped(text)))
 			}
-		})
+		}
+		if examples < least {
+			t.Errorf("%s has %d examples, want at least %d", file, examples, least)
+		}
+		if *update {
+			if err := os.WriteFile(file, now.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if diff := cmp.Diff(string(was), now.String()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
 	}
 }
 
-// Whatever is typed, the parse either gives a name that is exactly the typed
-// characters, or an answer that cannot mention, link, or flood.
+var escapes = regexp.MustCompile(`\\u[0-9a-f]{4}|x{9,}|X{9,}`)
+
+// unescaped reads \uXXXX, and xxxxxxxxx or XXXXXXXXX as many or very many of them.
+func unescaped(s string) string {
+	return escapes.ReplaceAllStringFunc(s, func(e string) string {
+		switch e[0] {
+		case 'x':
+			return strings.Repeat("x", 310)
+		case 'X':
+			return strings.Repeat("X", 2100)
+		}
+		n, err := strconv.ParseUint(e[2:], 16, 32)
+		if err != nil {
+			panic(err)
+		}
+		return string(rune(n))
+	})
+}
+
+// readAs is what a command's text is read as, in lines of an example.
+func readAs(text string) string {
+	c, err := parseCommand(text)
+	if u, ok := errors.AsType[*usage](err); ok {
+		if u.Answer == usageText() {
+			return "! (usage)\n"
+		}
+		return "! " + strings.ReplaceAll(u.Answer, "\n", "\n! ") + "\n"
+	}
+	var b strings.Builder
+	b.WriteString("= ")
+	if c.Mention != "" {
+		fmt.Fprintf(&b, "the account of Slack user %s", c.Mention)
+	} else {
+		b.WriteString(c.User)
+	}
+	if c.WhatIf {
+		b.WriteString(", what-if")
+	}
+	if c.Unconfirmed {
+		b.WriteString(", unconfirmed")
+	}
+	if c.Verbose {
+		b.WriteString(", verbose")
+	}
+	if c.Reason != "" {
+		fmt.Fprintf(&b, ", reason: %s", c.Reason)
+	}
+	if text := ignoredText(c.ignored); text != "" {
+		b.WriteString(";" + text)
+	}
+	return b.String() + "\n"
+}
+
+// Whatever is typed, the parse either gives a name whose characters were all
+// typed, in their order, or an answer that cannot mention, link, or flood.
 func FuzzParseCommand(f *testing.F) {
-	for _, s := range []string{
-		"mallory@contoso.com", "<mailto:a@contoso.com|a@contoso.com>", "<@U1>", "&amp;@contoso.com", "help", "",
-		"<mailto:|>", "<mailto:a@contoso.com|", "<!channel>", "“a@contoso.com”", "a@contoso.com -WhatIf",
-		"5d92f0b8-4a63-4c1e-b7d5-e6f8a1029c34",
-	} {
-		f.Add(s)
+	examples, err := os.ReadFile(filepath.Join("testdata", "commands.txt"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	for line := range strings.Lines(string(examples)) {
+		if text, ok := strings.CutPrefix(line, "> "); ok {
+			f.Add(unescaped(strings.TrimSuffix(text, "\n")))
+		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		user, err := parseCommand(text)
+		c, err := parseCommand(text)
 		if err == nil {
-			if !strings.Contains(escaped.Replace(text), user) || !upn.MatchString(user) && !objectID.MatchString(user) || len(user) > maxUser {
-				t.Errorf("parseCommand(%q) = %q, which was not typed like that", text, user)
+			isName := upn.MatchString(c.User) || objectID.MatchString(c.User)
+			if c.Mention == "" && (!isName || !typedInOrder(text, c.User) || len(c.User) > maxUser) {
+				t.Errorf("parseCommand(%q) = %q, which was not typed like that", text, c.User)
+			}
+			if c.Mention != "" && (c.User != "" || !strings.Contains(strings.Map(plainRune, text), "<@"+c.Mention)) {
+				t.Errorf("parseCommand(%q) means Slack user %q and %q", text, c.Mention, c.User)
+			}
+			if c.WhatIf && c.Unconfirmed || c.Unconfirmed && !strings.Contains(strings.ToLower(text), "c") {
+				t.Errorf("parseCommand(%q) runs unconfirmed", text)
+			}
+			if utf8.RuneCountInString(c.Reason) > maxReason {
+				t.Errorf("parseCommand(%q) has a reason of %d bytes", text, len(c.Reason))
 			}
 			return
 		}
@@ -79,4 +144,17 @@ func FuzzParseCommand(f *testing.F) {
 			t.Errorf("parseCommand(%q) answers %q", text, u.Answer)
 		}
 	})
+}
+
+// typedInOrder reports whether name's characters all stand in text, in order.
+func typedInOrder(text, name string) bool {
+	plain := unescape(strings.Map(plainRune, text))
+	for _, r := range name {
+		i := strings.IndexRune(plain, r)
+		if i < 0 {
+			return false
+		}
+		plain = plain[i+utf8.RuneLen(r):]
+	}
+	return true
 }

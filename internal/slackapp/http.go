@@ -27,7 +27,7 @@ const (
 // Its errors are request.ErrUnavailable if certainly nothing was recorded, any
 // other if that is not known.
 type Inbox interface {
-	Ask(ctx context.Context, id request.ID, user string, by request.Origin) error
+	Ask(ctx context.Context, id request.ID, c request.Command, by request.Origin) error
 	Press(ctx context.Context, id request.ID, press request.Press) error
 }
 
@@ -103,7 +103,7 @@ func (h *Handler) command(w http.ResponseWriter, r *http.Request, d delivery) {
 		answer(w, http.StatusOK, foreignText)
 		return
 	}
-	user, err := parseCommand(form.Get("text"))
+	cmd, err := parseCommand(form.Get("text"))
 	if problem, ok := errors.AsType[*usage](err); ok {
 		answer(w, http.StatusOK, problem.Answer)
 		return
@@ -117,12 +117,12 @@ func (h *Handler) command(w http.ResponseWriter, r *http.Request, d delivery) {
 	h.urls.put(d.key, form.Get("response_url"))
 	ctx, cancel := context.WithTimeout(r.Context(), storeWithin)
 	defer cancel()
-	if err := h.inbox.Ask(ctx, request.ID(d.key), user, by); err != nil {
+	if err := h.inbox.Ask(ctx, request.ID(d.key), cmd.Command, by); err != nil {
 		h.notRecorded(ctx, w, d.key, err)
 		return
 	}
 	h.log.Info("command recorded", "request", d.key, "slack_user", by.User, "channel", by.Channel)
-	answer(w, http.StatusOK, "Recorded. Looking up your role and the account; the answer follows here.")
+	answer(w, http.StatusOK, "Recorded. Looking up your role and the account; the answer follows here."+ignoredText(cmd.ignored))
 }
 
 func (h *Handler) interactivity(w http.ResponseWriter, r *http.Request, d delivery) {

@@ -34,8 +34,8 @@ func (b *inbox) note(format string, args ...any) error {
 	return b.err
 }
 
-func (b *inbox) Ask(_ context.Context, id request.ID, user string, by request.Origin) error {
-	return b.note("ask %v %s by %s in %s", id != "", user, by.User, by.Channel)
+func (b *inbox) Ask(_ context.Context, id request.ID, c request.Command, by request.Origin) error {
+	return b.note("ask %v %s by %s in %s", id != "", c.User, by.User, by.Channel)
 }
 
 func (b *inbox) Press(_ context.Context, id request.ID, p request.Press) error {

@@ -31,111 +31,32 @@ func plainOptions(text string) []slack.MsgOption {
 	}
 }
 
-// card is the message with the buttons: a function of its request, so that it
-// can be brought up to date from any state at any time.
-func card(r request.Request) message {
-	upn := signInName(r)
-	switch r.Face() {
-	case request.FacePending:
-		return message{
-			text: fmt.Sprintf("%s asks to sign %s (%s, object id %s, %s) out of browser, desktop and mobile apps on all devices; a second Global Administrator can confirm until %s.",
-				mention(r.Requester), esc(upn), code(r.Target.Name), code(r.Target.ObjectID), accountType(r.Target), clock(r.Expires)),
-			blocks: []slack.Block{
-				header("Sign out everywhere: " + upn),
-				facts(r, field("Can be confirmed until", localTime(r.Expires))),
-				markdown("Ends the account's sessions in browser, desktop and mobile apps on all devices; it has to sign in again everywhere. " +
-					"Access tokens already issued can go on working for an hour or more."),
-				note(fmt.Sprintf("*Next:* a second Global Administrator presses *Confirm*. %s can't confirm their own request.", mention(r.Requester))),
-				buttons(r),
-			},
-		}
-	case request.FaceRunning:
-		return closedCard(r, "Signing out: "+upn, fmt.Sprintf("Confirmed by %s. Signing %s out now.", mention(r.Approver), esc(upn)))
-	case request.FaceDone:
-		result := resultSentence(r)
-		return message{
-			text: fmt.Sprintf("Asked by %s, confirmed by %s: %s", mention(r.Requester), mention(r.Approver), esc(result)),
-			blocks: []slack.Block{
-				header(title(r.Outcome.Result) + upn), plain(result), facts(r), note("Evidence and details are in the thread."),
-			},
-		}
-	case request.FaceCanceled:
-		return closedCard(r, "Canceled: "+upn, fmt.Sprintf("Canceled by %s. Nothing was run for %s.", mention(r.Closer), esc(upn)))
-	case request.FaceExpired:
-		return closedCard(r, "Expired: "+upn, fmt.Sprintf("Nobody confirmed in time, so nothing was run for %s. To ask again, send the command again.", esc(upn)))
-	case request.FaceRefused:
-		return closedCard(r, "Refused: "+upn, fmt.Sprintf("Nothing was run for %s.", esc(upn)))
-	case request.NoFace:
+// whatIfLine is PowerShell's own sentence.
+func whatIfLine(r request.Request) string {
+	return fmt.Sprintf("What if: Performing the operation \"%s\" on target \"%s\".", cmdletName, signInName(r))
+}
+
+// planLists are the calls of a plan and what it leaves alone.
+func planLists(r request.Request) (calls, rest string) {
+	lines := make([]string, len(r.Plan.Calls))
+	for i, c := range r.Plan.Calls {
+		lines[i] = fmt.Sprintf("%d. %s – %s", i+1, code(c.Method+" "+c.URL), esc(c.Why))
 	}
-	return message{text: "Nothing to show."}
-}
-
-// closedCard is a card without buttons.
-func closedCard(r request.Request, head, status string) message {
-	return message{text: status, blocks: []slack.Block{header(head), markdown(status), facts(r)}}
-}
-
-// signInName is the target's, as it stands in sentences. Entra's have at most 113
-// characters.
-func signInName(r request.Request) string { return clip(clean(r.Target.UPN), 120) }
-
-// facts says who asks and who is meant, as the directory has it.
-func facts(r request.Request, more ...*slack.TextBlockObject) slack.Block {
-	fields := append([]*slack.TextBlockObject{
-		field("Asked by", person(r.Requester)),
-		field("Account", code(r.Target.Name)),
-		field("Sign-in name", code(r.Target.UPN)),
-		field("Object id", code(r.Target.ObjectID)),
-		field("Account type", accountType(r.Target)),
-	}, more...)
-	if r.Confirmed() {
-		fields = append(fields, field("Confirmed by", person(r.Approver)))
+	left := make([]string, len(r.Plan.DoesNotEnd))
+	for i, d := range r.Plan.DoesNotEnd {
+		left[i] = esc(d)
 	}
-	return slack.NewSectionBlock(nil, fields, nil)
-}
-
-func accountType(t request.Target) string {
-	if t.Enabled {
-		return "member, enabled"
-	}
-	return "member, disabled (sign-in blocked)"
-}
-
-func buttons(r request.Request) slack.Block {
-	value := string(r.ID)
-	upn := signInName(r)
-	confirm := slack.NewButtonBlockElement(string(request.Confirm), value, label("Confirm"))
-	confirm.Style = slack.StyleDanger
-	confirm.AccessibilityLabel = clip("Confirm signing out "+upn, 75)
-	confirm.Confirm = slack.NewConfirmationBlockObject(label("Sign out everywhere?"),
-		label(fmt.Sprintf("%s (object id %s) will be signed out on all devices. You confirm this as a second Global Administrator, under your name.",
-			upn, r.Target.ObjectID)),
-		label("Sign out"), label("Go back"))
-	confirm.Confirm.Style = slack.StyleDanger
-	cancel := slack.NewButtonBlockElement(string(request.Cancel), value, label("Cancel"))
-	cancel.AccessibilityLabel = clip("Cancel signing out "+upn, 75)
-	whatIf := slack.NewButtonBlockElement(string(request.WhatIf), value, label("What-If"))
-	whatIf.AccessibilityLabel = clip("Show what signing out "+upn+" would do", 75)
-	return slack.NewActionBlock("request", confirm, cancel, whatIf)
+	return "*Calls that would be made* (plan " + code(r.Plan.Code()) + ")\n" + strings.Join(lines, "\n"),
+		"*What it will not stop*\n" + bullets(left)
 }
 
 // planMessage is what What-If puts into the thread, in PowerShell's words first.
 func planMessage(r request.Request) message {
-	what := fmt.Sprintf("What if: Performing the operation \"Revoke-SPOUserSession\" on target \"%s\".", signInName(r))
-	calls := make([]string, len(r.Plan.Calls))
-	for i, c := range r.Plan.Calls {
-		calls[i] = fmt.Sprintf("%d. %s – %s", i+1, code(c.Method+" "+c.URL), esc(c.Why))
-	}
-	rest := make([]string, len(r.Plan.DoesNotEnd))
-	for i, d := range r.Plan.DoesNotEnd {
-		rest[i] = esc(d)
-	}
-	callList := "*Calls that Confirm would make*\n" + strings.Join(calls, "\n")
-	restList := "*What it will not stop*\n" + bullets(rest)
+	calls, rest := planLists(r)
 	return message{
-		text: esc(what) + "\n" + callList + "\n" + restList + "\nNothing was run.",
+		text: esc(whatIfLine(r)) + "\n" + calls + "\n" + rest + "\nNothing was run.",
 		blocks: []slack.Block{
-			plain(what), markdown(callList), markdown(restList), note("Nothing was run. The card above still waits."),
+			plain(whatIfLine(r)), markdown(calls), markdown(rest), note("Nothing was run. The card above still waits."),
 		},
 	}
 }
@@ -145,21 +66,66 @@ func planMessage(r request.Request) message {
 func placeholder(r request.Request) message {
 	text := fmt.Sprintf("%s %s: confirmed. Signing %s out; the result replaces this message.",
 		mention(r.Requester), mention(r.Approver), esc(signInName(r)))
+	if r.Command.Unconfirmed {
+		text = fmt.Sprintf("%s Signing %s out; the result replaces this message.", authority(r), esc(signInName(r)))
+	}
 	return message{text: text, blocks: []slack.Block{markdown(text)}}
 }
 
 // resultMessage is the final text of the result's place. It never changes again.
 func resultMessage(r request.Request) message {
 	evidence := bullets(evidenceLines(r))
-	return message{
-		text: esc(resultSentence(r)) + "\n" + evidence,
-		blocks: []slack.Block{
-			plain(resultSentence(r)),
-			markdown(evidence),
-			note(fmt.Sprintf("Asked by %s, confirmed by %s. Request %s.", mention(r.Requester), mention(r.Approver), code(string(r.ID)))),
-		},
+	m := message{
+		text:   esc(resultSentence(r)) + "\n" + evidence,
+		blocks: []slack.Block{plain(resultSentence(r)), markdown(evidence)},
 	}
+	if r.Command.Verbose {
+		m.text = clip(m.text+"\n"+verbose(r), maxText)
+		m.blocks = append(m.blocks, markdown(verbose(r)))
+	}
+	asked := fmt.Sprintf("Asked by %s. %s Request %s, plan %s.", mention(r.Requester), authority(r), code(string(r.ID)), code(r.Plan.Code()))
+	m.blocks = append(m.blocks, note(asked))
+	return m
 }
+
+// verbose lists each step with its duration and Microsoft's request id, as
+// PowerShell's -Verbose would.
+func verbose(r request.Request) string {
+	lines := []string{fmt.Sprintf("VERBOSE: Performing the operation \"%s\" on target %s.", cmdletName, code(r.Target.UPN))}
+	look := func(what string, took time.Duration, id string) {
+		if took > 0 {
+			lines = append(lines, fmt.Sprintf("VERBOSE: %s: %s%s", what, duration(took), requestID(id)))
+		}
+	}
+	look("read the account", r.Target.Took, r.Target.Evidence)
+	look("read the requester's role", r.Requester.Took, r.Requester.Evidence)
+	look("read the approver's role", r.Approver.Took, r.Approver.Evidence)
+	for _, s := range r.Outcome.Steps {
+		status := "no answer"
+		if s.Status != 0 {
+			status = fmt.Sprintf("HTTP %d", s.Status)
+		}
+		if s.Code != "" {
+			status += " " + code(s.Code)
+		}
+		lines = append(lines, fmt.Sprintf("VERBOSE: %s (%s): %s, %s%s, client-request-id %s",
+			esc(s.What), s.System, status, duration(s.Took), requestID(s.RequestID), code(s.ClientRequestID)))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func requestID(id string) string {
+	if id == "" {
+		return ""
+	}
+	return ", request-id " + code(id)
+}
+
+func duration(d time.Duration) string { return d.Round(time.Millisecond).String() }
+
+// signInName is the target's, as it stands in sentences. Entra's have at most 113
+// characters.
+func signInName(r request.Request) string { return clip(clean(r.Target.UPN), 120) }
 
 func bullets(lines []string) string { return "• " + strings.Join(lines, "\n• ") }
 

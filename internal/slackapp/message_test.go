@@ -23,7 +23,7 @@ var at = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 
 func sample(state request.State) request.Request {
 	r := request.Request{
-		ID: "r1", State: state, User: "mallory@contoso.com", Received: at, Expires: at.Add(15 * time.Minute),
+		ID: "r1", State: state, Command: request.Command{User: "mallory@contoso.com"}, Received: at, Expires: at.Add(15 * time.Minute),
 		Origin:    request.Origin{SlackUser: request.SlackUser{Team: "T1", User: "UALICE"}, Channel: "C1"},
 		Requester: request.Caller{Slack: request.SlackUser{Team: "T1", User: "UALICE"}, ObjectID: "oid-alice", UPN: "alice@contoso.com"},
 		Target: request.Target{
@@ -31,6 +31,8 @@ func sample(state request.State) request.Request {
 			Account: request.AccountMember, Enabled: true,
 		},
 		Plan: request.Plan{
+			Revoker: "Microsoft Graph", Tenant: "contoso.onmicrosoft.com",
+			Target: request.Target{ObjectID: "5d92f0b8-4a63-4c1e-b7d5-e6f8a1029c34", UPN: "mallory@contoso.com"},
 			Calls: []request.Call{
 				{Method: "POST", URL: "https://graph.microsoft.com/v1.0/users/5d92f0b8/revokeSignInSessions", Why: "ends refresh tokens"},
 				{Method: "GET", URL: "https://graph.microsoft.com/v1.0/users/5d92f0b8?$select=id", Why: "reads back"},
@@ -45,7 +47,7 @@ func sample(state request.State) request.Request {
 		r.ApprovedAt = at
 	case request.Canceled:
 		r.Closer = request.Caller{Slack: request.SlackUser{Team: "T1", User: "UBOB"}, ObjectID: "oid-bob", UPN: "bob@contoso.com"}
-	case request.Received, request.Pending, request.Refused, request.Expired:
+	case request.Received, request.Pending, request.Planned, request.Refused, request.Expired:
 	}
 	return r
 }
@@ -67,36 +69,84 @@ var (
 	}}
 )
 
+// alone is r run by its requester alone.
+func alone(r request.Request) request.Request {
+	return with(r, func(r *request.Request) {
+		r.Command.Unconfirmed, r.Command.Reason, r.Approver = true, "INC-42: nobody else awake", request.Caller{}
+	})
+}
+
+var partial = request.Outcome{
+	Result: request.SignedOutWithinHour, Sends: 2, ReadBack: true, ValidFrom: at, RequestIDs: []string{"id-1"},
+	Parts: []request.Part{
+		{System: request.SharePoint, Result: request.Failed, Trouble: request.Forbidden, Fault: request.Fault{System: request.SharePoint, Status: 403}},
+		{System: request.Graph, Result: request.SignedOutWithinHour},
+	},
+}
+
+func verboseSample() request.Request {
+	return with(outcome(moved), func(r *request.Request) {
+		r.Command.Verbose = true
+		r.Target.Took, r.Target.Evidence = 120*time.Millisecond, "id-t"
+		r.Requester.Took, r.Requester.Evidence = 150*time.Millisecond, "id-r"
+		r.Approver.Took, r.Approver.Evidence = 90*time.Millisecond, "id-a"
+		r.Outcome.Steps = []request.Step{
+			{What: "revoke sign-in sessions", System: request.Graph, Status: 429, Code: "TooManyRequests", RequestID: "id-0", ClientRequestID: "c-0", Took: 80 * time.Millisecond},
+			{What: "revoke sign-in sessions", System: request.Graph, ClientRequestID: "c-1", Took: 5 * time.Second},
+			{What: "read back", System: request.Graph, Status: 200, RequestID: "id-2", ClientRequestID: "c-2", Took: 61 * time.Millisecond},
+		}
+	})
+}
+
 // Every face of a card and every message of its thread, as Slack gets them.
 func TestGolden(t *testing.T) {
 	hostile := with(sample(request.Pending), func(r *request.Request) {
 		r.Target.Name = "<!channel> *bold* `x` <https://fabrikam.com|alice> @here \u202egnp.exe"
 		r.Target.Enabled = false
 	})
+	reason := with(sample(request.Pending), func(r *request.Request) { r.Command.Reason = "INC-42 <!here> *token* theft" })
+	changed := with(sample(request.Pending), func(r *request.Request) {
+		r.Changes = []request.Change{{What: "sign-in name", Was: "mallory@contoso.com", Is: "m.allory@contoso.com"}}
+	})
+	waiting := with(sample(request.Executing), func(r *request.Request) { r.RunAt = at.Add(10 * time.Second) })
 	tests := map[string]message{
-		"card_pending":               card(sample(request.Pending)),
-		"card_pending_hostile":       card(hostile),
-		"card_running":               card(sample(request.Executing)),
-		"card_done":                  card(outcome(moved)),
-		"card_done_failed":           card(outcome(forbidden)),
-		"card_canceled":              card(sample(request.Canceled)),
-		"card_expired":               card(sample(request.Expired)),
-		"card_refused":               card(sample(request.Refused)),
-		"thread_plan":                planMessage(sample(request.Pending)),
-		"thread_placeholder":         placeholder(sample(request.Approved)),
-		"thread_result_1":            resultMessage(outcome(request.Outcome{Result: request.NotFound, Trouble: request.TargetGone})),
-		"thread_result_2":            resultMessage(outcome(request.Outcome{Result: request.SignedOut})),
-		"thread_result_3":            resultMessage(outcome(moved)),
-		"thread_result_3_lagging":    resultMessage(outcome(request.Outcome{Result: request.SignedOutWithinHour, Sends: 1, ValidFrom: at.Add(-time.Hour)})),
-		"thread_result_3_unread":     resultMessage(outcome(request.Outcome{Result: request.SignedOutWithinHour, Sends: 1})),
-		"thread_result_3_lost":       resultMessage(outcome(request.Outcome{Result: request.SignedOutWithinHour, Sends: 2, ReadBack: true, ValidFrom: at, AnswerLost: true})),
-		"thread_result_4_forbidden":  resultMessage(outcome(forbidden)),
-		"thread_result_4_throttled":  resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.Throttled})),
-		"thread_result_4_role_lost":  resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.RoleLost})),
-		"thread_result_4_too_old":    resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.TooOld})),
-		"thread_result_4_no_answer":  resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.Unreachable})),
-		"thread_result_4_credential": resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.CredentialRejected})),
-		"thread_result_5":            resultMessage(outcome(request.Outcome{Result: request.NotAvailable})),
+		"card_pending_reason":          card(reason),
+		"card_pending_changed":         card(changed),
+		"card_waiting":                 card(waiting),
+		"card_running_unconfirmed":     card(alone(sample(request.Executing))),
+		"card_done_unconfirmed":        card(alone(outcome(moved))),
+		"thread_placeholder_alone":     placeholder(alone(sample(request.Executing))),
+		"thread_result_3_unconfirmed":  resultMessage(alone(outcome(moved))),
+		"thread_result_3_verbose":      resultMessage(verboseSample()),
+		"thread_result_3_partial":      resultMessage(outcome(partial)),
+		"thread_result_1_sharepoint":   resultMessage(outcome(request.Outcome{Result: request.NotFound, Trouble: request.NameNotKnown, Sends: 1})),
+		"thread_result_4_sharepoint":   resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.Forbidden, Fault: request.Fault{System: request.SharePoint, Status: 403, Code: "-2147024891, System.UnauthorizedAccessException"}})),
+		"thread_result_4_come_later":   resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.Throttled, RetryAfter: time.Minute, Fault: request.Fault{System: request.Graph, Status: 429}})),
+		"thread_result_5_sharepoint":   resultMessage(outcome(request.Outcome{Result: request.NotAvailable, Trouble: request.FeatureDisabled, Sends: 1})),
+		"thread_result_5_switched_off": resultMessage(outcome(request.Outcome{Result: request.NotAvailable, Trouble: request.SwitchedOff})),
+		"card_pending":                 card(sample(request.Pending)),
+		"card_pending_hostile":         card(hostile),
+		"card_running":                 card(sample(request.Executing)),
+		"card_done":                    card(outcome(moved)),
+		"card_done_failed":             card(outcome(forbidden)),
+		"card_canceled":                card(sample(request.Canceled)),
+		"card_expired":                 card(sample(request.Expired)),
+		"card_refused":                 card(sample(request.Refused)),
+		"thread_plan":                  planMessage(sample(request.Pending)),
+		"thread_placeholder":           placeholder(sample(request.Approved)),
+		"thread_result_1":              resultMessage(outcome(request.Outcome{Result: request.NotFound, Trouble: request.TargetGone})),
+		"thread_result_2":              resultMessage(outcome(request.Outcome{Result: request.SignedOut})),
+		"thread_result_3":              resultMessage(outcome(moved)),
+		"thread_result_3_lagging":      resultMessage(outcome(request.Outcome{Result: request.SignedOutWithinHour, Sends: 1, ValidFrom: at.Add(-time.Hour)})),
+		"thread_result_3_unread":       resultMessage(outcome(request.Outcome{Result: request.SignedOutWithinHour, Sends: 1})),
+		"thread_result_3_lost":         resultMessage(outcome(request.Outcome{Result: request.SignedOutWithinHour, Sends: 2, ReadBack: true, ValidFrom: at, AnswerLost: true})),
+		"thread_result_4_forbidden":    resultMessage(outcome(forbidden)),
+		"thread_result_4_throttled":    resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.Throttled})),
+		"thread_result_4_role_lost":    resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.RoleLost})),
+		"thread_result_4_too_old":      resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.TooOld})),
+		"thread_result_4_no_answer":    resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.Unreachable})),
+		"thread_result_4_credential":   resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.CredentialRejected})),
+		"thread_result_5":              resultMessage(outcome(request.Outcome{Result: request.NotAvailable})),
 	}
 	for name, m := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -153,7 +203,17 @@ func TestMessagesStayWithinLimits(t *testing.T) {
 			r.Target.Name, r.Target.UPN = long, long
 			r.Outcome = request.Outcome{Result: request.Failed, Trouble: request.Declined, Fault: request.Fault{Code: long, RequestID: long}}
 			r.Plan.Calls[0].URL = long
+			r.Command = request.Command{Verbose: true, Reason: long[:maxReason]}
+			r.Changes = []request.Change{{What: "sign-in name", Was: long, Is: long}}
+			for range 40 {
+				r.Outcome.Steps = append(r.Outcome.Steps, request.Step{What: "read back", Status: 200, Code: long})
+			}
 		})
+		if unconfirmed := with(r, func(r *request.Request) { r.Command.Unconfirmed = true }); r.Authorized() {
+			for _, m := range []message{card(unconfirmed), placeholder(unconfirmed), resultMessage(unconfirmed)} {
+				checkLimits(t, state, m)
+			}
+		}
 		for _, m := range []message{card(r), planMessage(r), placeholder(r), resultMessage(r)} {
 			checkLimits(t, state, m)
 		}
@@ -222,6 +282,7 @@ func TestEveryReasonIsWorded(t *testing.T) {
 		request.AlreadyPlanned, request.StillChecking, request.UnknownCard, request.OtherCard, request.TargetMissing, request.TargetGuest,
 		request.TargetUnknown, request.TargetChanged, request.ChannelShared, request.ChannelDirect, request.ChannelNotAllowed,
 		request.ChannelUnreadable, request.ChannelUnknown, request.CardNotPosted, request.CommandTooOld, request.ResultByMessage,
+		request.PlanChanged, request.PlanShown, request.CommandDisabled, request.ConfirmRequired, request.ReasonRequired,
 	}
 	standings := []request.Standing{
 		request.SlackGuest, request.SlackBot, request.SlackDeactivated, request.SlackOutsider, request.EmailMissing,
@@ -240,6 +301,13 @@ func TestEveryReasonIsWorded(t *testing.T) {
 	}
 	for _, r := range reasons[1:] {
 		check(string(r), request.Reply{Reason: r})
+	}
+	for _, s := range []request.Standing{request.EntraMissing, request.EntraAmbiguous, request.EmailMissing, request.SlackOutsider, request.SlackGuest} {
+		text := replyText(with(sample(request.Refused), func(r *request.Request) { r.Target.Standing = s }), request.Reply{Reason: request.TargetUnresolved})
+		if other := seen[text]; other != "" || strings.Contains(text, "could not tell") {
+			t.Errorf("a mention that is %s and %s: %q", s, other, text)
+		}
+		seen[text] = string(s)
 	}
 	for _, s := range standings {
 		check(string(s), request.Reply{Reason: request.NotVerified, Standing: s})

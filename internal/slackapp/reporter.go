@@ -110,7 +110,8 @@ func (rp *Reporter) public(ctx context.Context, r request.Request) request.Shown
 // card posts the card, or updates it when its face has changed.
 func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Shown) error {
 	face := r.Face()
-	if face == request.NoFace || face == r.Card.Face && !r.SettlePassDue() && !r.CardLookDue() {
+	current := face == r.Card.Face && (face != request.FacePending || r.Card.Plan == r.Plan.Code())
+	if face == request.NoFace || current && !r.SettlePassDue() && !r.CardLookDue() {
 		return nil
 	}
 	ts := r.Card.TS
@@ -131,7 +132,7 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 			s.Card.Doubt = classify(err).kind == transient
 			return err
 		}
-		s.Card = request.Card{TS: posted, Face: face}
+		s.Card = request.Card{TS: posted, Face: face, Plan: r.Plan.Code()}
 		return nil
 	}
 	if r.Card.Doubt && r.Card.TS != "" { // a copy that appeared late would keep its buttons
@@ -145,7 +146,7 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 	if err != nil && !cannotChange(err) {
 		return err
 	}
-	s.Card = request.Card{TS: ts, Face: face}
+	s.Card = request.Card{TS: ts, Face: face, Plan: r.Plan.Code()}
 	return nil
 }
 
@@ -170,9 +171,11 @@ func (rp *Reporter) update(ctx context.Context, r request.Request, ts, part stri
 const (
 	metadataType = "revoke_session"
 	partCard     = "card"
-	partPlan     = "plan"
 	partResult   = "result"
 )
+
+// partPlan is of its plan's own, since a request's plan can change.
+func partPlan(r request.Request) string { return "plan " + r.Plan.Code() }
 
 // metadata marks a message as ours. Every app and member of the workspace can
 // read it: an opaque id and nothing else.

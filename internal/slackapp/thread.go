@@ -20,7 +20,7 @@ func (rp *Reporter) plan(ctx context.Context, r request.Request, s *request.Show
 	if !r.Thread.PlanWanted || r.Thread.PlanTS != "" || r.Card.TS == "" {
 		return nil
 	}
-	found, err := rp.inThread(ctx, r, partPlan)
+	found, err := rp.inThread(ctx, r, partPlan(r))
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (rp *Reporter) plan(ctx context.Context, r request.Request, s *request.Show
 		rp.delete(ctx, r, found[1:])
 		return nil
 	}
-	s.PlanTS, err = rp.post(ctx, r, r.Card.TS, partPlan, planMessage(r))
+	s.PlanTS, err = rp.post(ctx, r, r.Card.TS, partPlan(r), planMessage(r))
 	return err
 }
 
@@ -39,7 +39,7 @@ func (rp *Reporter) plan(ctx context.Context, r request.Request, s *request.Show
 // one; it is brought to the final text, which never changes again; the other
 // copies are deleted after that; and the whole is repeated later (settling).
 func (rp *Reporter) result(ctx context.Context, r request.Request, s *request.Shown) error {
-	if !r.Confirmed() || r.Card.TS == "" || r.Thread.ResultDone && !r.SettlePassDue() {
+	if !r.Authorized() || r.Card.TS == "" || r.Thread.ResultDone && !r.SettlePassDue() {
 		return nil
 	}
 	found := []string{r.Thread.ResultTS}

@@ -58,15 +58,18 @@ func evidenceLines(r request.Request) []string {
 	switch {
 	case o.ReadBack:
 		lines = append(lines, fmt.Sprintf("Read back from Microsoft: sessions count only from %s (%s).", code(stamp(o.ValidFrom)), code("signInSessionsValidFromDateTime")))
+	case o.Result == request.SignedOut:
+		lines = append(lines, "SharePoint Online reports that every session was signed out at once.")
 	case o.Result == request.SignedOutWithinHour && !o.ValidFrom.IsZero():
 		lines = append(lines, fmt.Sprintf("Microsoft accepted the call. Read back, %s is %s; directory copies can lag by minutes.", code("signInSessionsValidFromDateTime"), code(stamp(o.ValidFrom))))
 	case o.Result == request.SignedOutWithinHour:
 		lines = append(lines, "Microsoft accepted the call. It could not be read back.")
 	}
+	lines = append(lines, partLines(o)...)
 	if o.AnswerLost {
 		lines = append(lines, "Microsoft's answer was lost; what was read back proves the effect.")
 	}
-	if o.Sends > 1 {
+	if o.Sends > max(1, len(o.Parts)) {
 		lines = append(lines, fmt.Sprintf("Asked for %d times, because answers proved nothing.", o.Sends))
 	}
 	if o.Result == request.SignedOutWithinHour {
@@ -87,6 +90,23 @@ func evidenceLines(r request.Request) []string {
 	return append(lines, at)
 }
 
+// partLines say what each of several revokers answered: one result, all evidence.
+func partLines(o request.Outcome) []string {
+	var lines []string
+	for _, p := range o.Parts {
+		says := "*failed*: " + remedy(request.Outcome{Result: p.Result, Trouble: p.Trouble, Fault: p.Fault})
+		switch p.Result {
+		case request.SignedOut:
+			says = "signed out at once."
+		case request.SignedOutWithinHour:
+			says = "accepted; it can take up to an hour."
+		case request.NoResult, request.NotFound, request.Failed, request.NotAvailable:
+		}
+		lines = append(lines, string(p.System)+": "+says)
+	}
+	return lines
+}
+
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 const byHand = " If it is urgent, revoke the sessions in the Entra admin center (Users > the user > Revoke sessions)."
@@ -97,13 +117,19 @@ func remedy(o request.Outcome) string {
 	case request.NoTrouble:
 		return ""
 	case request.Forbidden:
+		if o.Fault.System == request.SharePoint {
+			return "SharePoint refuses this app" + detail(o.Fault) + ". Most likely the SharePoint application permission Sites.FullControl.All is missing or has no admin consent." + byHand
+		}
 		return "Microsoft refuses this app" + detail(o.Fault) + ". Most likely the application permission User.RevokeSessions.All is missing or has no admin consent." + byHand
 	case request.CredentialRejected:
-		if o.Fault.System == request.Graph {
+		if o.Fault.System == request.Graph || o.Fault.System == request.SharePoint {
 			return "Microsoft did not accept the bot's token" + detail(o.Fault) + ". Send the command again; if it stays so, look at the app registration." + byHand
 		}
-		return "Microsoft did not let the bot sign in" + detail(o.Fault) + ". Most likely its client secret has expired: set a new one." + byHand
+		return "Microsoft did not let the bot sign in" + detail(o.Fault) + ". Most likely its client secret or certificate has expired: set a new one." + byHand
 	case request.Throttled:
+		if o.RetryAfter > 0 {
+			return fmt.Sprintf("Microsoft is throttling the bot%s and asks to wait %s. Send the command again after that.", detail(o.Fault), o.RetryAfter.Round(time.Second)) + byHand
+		}
 		return "Microsoft is throttling the bot" + detail(o.Fault) + ". Send the command again in a minute." + byHand
 	case request.Unreachable:
 		return "No usable answer came from Microsoft" + detail(o.Fault) + ", and no effect could be read back. It may still take effect. Send the command again." + byHand
@@ -111,12 +137,18 @@ func remedy(o request.Outcome) string {
 		return "Microsoft answered, but not with success" + detail(o.Fault) + "." + byHand
 	case request.TargetGone:
 		return "The account has been deleted since it was looked up" + detail(o.Fault) + "."
+	case request.NameNotKnown:
+		return "SharePoint does not know this sign-in name, although Entra has it. A new or renamed account can take a while to get there." + byHand
+	case request.FeatureDisabled:
+		return "SharePoint answers that the feature is disabled for this tenant. Microsoft has announced the cmdlet's retirement (MC903785): the operator of this bot can set REVOKER=graph." + byHand
+	case request.SwitchedOff:
+		return "The operator of this bot has switched the command off (DISABLED=true)." + byHand
 	case request.RoleLost:
 		return "Stopped before it took effect: the requester or the approver no longer is an active Global Administrator. Send the command again with two who are."
 	case request.RoleUnknown:
 		return "Stopped before it took effect: the two people's roles could not be read again" + detail(o.Fault) + ". Send the command again."
 	case request.TargetDiffers:
-		return "Stopped before it took effect: the account has changed since it was confirmed. Send the command again and look at the new card."
+		return "Stopped before it took effect: the account, the tenant or the way of revoking has changed since it was confirmed. Send the command again and look at the new card."
 	case request.TooOld:
 		return "Stopped before it took effect: the confirmation is older than 15 minutes, after an outage of the bot. Send the command again."
 	}
@@ -128,7 +160,7 @@ func advice(f request.Fault) string {
 	refused := f.Status == http.StatusUnauthorized || f.Status == http.StatusForbidden
 	switch {
 	case f.System == request.Entra && f.Status >= 400 && f.Status < 500 && f.Status != http.StatusTooManyRequests:
-		return "The bot can't sign in to Microsoft: its operator has to renew the client secret." + byHand
+		return "The bot can't sign in to Microsoft: its operator has to renew its credential." + byHand
 	case f.System == request.Graph && refused:
 		return "The bot lacks a permission, most likely User.Read.All with admin consent: its operator has to grant it." + byHand
 	case f.System == request.Slack && slices.Contains(operatorCodes, f.Code):
@@ -181,7 +213,7 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.AlreadyConfirmed:
 		return fmt.Sprintf("%s has already confirmed this; it is running. The result appears in the thread.", mention(r.Approver))
 	case request.AlreadyDone:
-		return fmt.Sprintf("This is already done: %s confirmed it. The result is in the thread.", mention(r.Approver))
+		return "This is already done. " + authority(r) + " The result is in the thread."
 	case request.AlreadyCanceled:
 		return fmt.Sprintf("This was canceled by %s; nothing was run. To ask again, send the command again.", mention(r.Closer))
 	case request.AlreadyExpired:
@@ -202,8 +234,25 @@ func replyText(r request.Request, a request.Reply) string {
 		return fmt.Sprintf("%s (%s) is a guest or signs in at another organization, so their sessions can't be revoked here: Microsoft would say yes and do nothing. Nothing was done. Ask their home organization, or block or remove the account in this tenant.", upn, code(r.Target.Name))
 	case request.TargetUnknown:
 		return "Microsoft could not be asked about the account" + detail(a.Fault) + ". Nothing was done. " + advice(a.Fault)
+	case request.TargetUnresolved:
+		return "That mention does not lead to one Entra account, so nothing was done. " + mentionText(r.Target) + " Or type the sign-in name: " + example
 	case request.TargetChanged:
-		return fmt.Sprintf("Nothing was run: the account behind %s has changed since the card was posted. Send the command again and look at the new card.", upn)
+		return fmt.Sprintf("Nothing was run: the account behind %s has been deleted, or can't be signed out here any more, since the card was posted. Send the command again.", upn)
+	case request.PlanChanged:
+		return "Nothing was run: the plan has changed since the card that you saw. " + changeList(r.Changes, "; ") + ". Look at the card again; if it is right, press Confirm again. It is now plan " + code(r.Plan.Code()) + "."
+	case request.PlanShown:
+		calls, rest := planLists(r)
+		text := esc(whatIfLine(r)) + "\n" + calls + "\n" + rest + "\nNothing was run, and no card was posted."
+		if r.Command.Verbose {
+			text += "\n" + verbose(r)
+		}
+		return text
+	case request.CommandDisabled:
+		return sentence(request.NotAvailable, "") + "\nThe operator of this bot has switched the command off (DISABLED=true), so nothing was run." + byHand
+	case request.ConfirmRequired:
+		return "This bot runs nothing without a second administrator: its operator has not set ALLOW_UNCONFIRMED=true, so " + code("-Confirm:$false") + " is refused. Nothing was done. Send this, and let a second administrator confirm: " + commandLine(r)
+	case request.ReasonRequired:
+		return code("-Confirm:$false") + " runs without a second person, so it needs a reason that everybody can read. Nothing was done. Send: " + code(CommandName+" "+typedUser(r)+" -Confirm:$false -Reason \"…\"")
 	case request.ChannelShared:
 		return "This channel is shared with another organization, so nothing was done. Use a channel of your own organization."
 	case request.ChannelDirect:
@@ -225,6 +274,35 @@ func replyText(r request.Request, a request.Reply) string {
 		return esc(resultSentence(r)) + "\nThe request's thread can't be written to any more, so here is the result.\n" + bullets(evidenceLines(r))
 	}
 	return "Nothing was done, for a reason this version can't word: " + code(string(a.Reason))
+}
+
+// commandLine is the command for the same target with a card to confirm.
+func commandLine(r request.Request) string { return code(CommandName + " " + typedUser(r)) }
+
+// typedUser is the target as it was typed: nobody has resolved it for the answer.
+func typedUser(r request.Request) string {
+	if r.Command.Mention != "" {
+		return "@…"
+	}
+	return r.Command.User
+}
+
+// mentionText says why a mentioned Slack user leads to no account, or not to one.
+func mentionText(t request.Target) string {
+	switch t.Standing {
+	case request.EntraMissing:
+		return "No Entra account has the e-mail address of their Slack profile."
+	case request.EntraAmbiguous:
+		return "More than one Entra account has the e-mail address of their Slack profile."
+	case request.EmailMissing, request.EmailUnconfirmed:
+		return "Their Slack profile has no confirmed e-mail address."
+	case request.SlackOutsider:
+		return "They are not a member of this Slack workspace."
+	case request.SlackGuest, request.SlackBot, request.SlackDeactivated:
+		return "They are not a full, active member of this Slack workspace."
+	case request.Member, request.EntraDisabled, request.EntraGuest, request.Unverified:
+	}
+	return "I could not tell whose account it is."
 }
 
 // standingText says why somebody could not be identified.

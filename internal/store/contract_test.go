@@ -100,7 +100,7 @@ func TestCreateThenGet(t *testing.T) {
 	each(t, func(t *testing.T, s contract) {
 		at := time.Date(2026, 11, 24, 3, 0, 0, 123456000, time.UTC)
 		want := request.Request{
-			ID: "r1", State: request.Pending, User: "mallory@contoso.com", Expires: at, Due: at,
+			ID: "r1", State: request.Pending, Command: request.Command{User: "mallory@contoso.com"}, Expires: at, Due: at,
 			Origin:  request.Origin{SlackUser: request.SlackUser{Team: "T1", User: "U1"}, Channel: "C1"},
 			Target:  request.Target{ObjectID: "o", UPN: "mallory@contoso.com", ValidFrom: at, Fault: request.Fault{Status: 503}},
 			Presses: []request.Press{{Key: "k", Verb: request.Confirm, At: at}},
@@ -120,12 +120,12 @@ func TestCreateThenGet(t *testing.T) {
 func TestCreateRefusesATakenID(t *testing.T) {
 	each(t, func(t *testing.T, s contract) {
 		create(t, s, "r1", record("first"))
-		err := s.Create(t.Context(), request.Request{ID: "r1", User: "other"}, record("second"))
+		err := s.Create(t.Context(), request.Request{ID: "r1", Command: request.Command{User: "other"}}, record("second"))
 		if !errors.Is(err, request.ErrExists) {
 			t.Errorf("second Create = %v, want ErrExists", err)
 		}
-		if r := get(t, s, "r1"); r.User != "" {
-			t.Errorf("second Create changed the request: user %q", r.User)
+		if r := get(t, s, "r1"); r.Command.User != "" {
+			t.Errorf("second Create changed the request: user %q", r.Command.User)
 		}
 		if n := count(t, s); n != 1 {
 			t.Errorf("%d records, want 1", n)
@@ -149,14 +149,14 @@ func TestUpdateErrorChangesNothing(t *testing.T) {
 		create(t, s, "r1", due(time.Hour))
 		boom := errors.New("boom")
 		_, err := s.Update(t.Context(), "r1", func(r request.Request, now time.Time) (request.Request, []request.Record, error) {
-			r.User, r.Due = "changed", now
+			r.Command.User, r.Due = "changed", now
 			return r, []request.Record{{Event: "never"}}, boom
 		})
 		if !errors.Is(err, boom) {
 			t.Errorf("Update = %v, want fn's error", err)
 		}
-		if r := get(t, s, "r1"); r.User != "" {
-			t.Errorf("failed Update changed the request: user %q", r.User)
+		if r := get(t, s, "r1"); r.Command.User != "" {
+			t.Errorf("failed Update changed the request: user %q", r.Command.User)
 		}
 		if _, err := s.Claim(t.Context(), time.Minute); !errors.Is(err, request.ErrNothingDue) {
 			t.Errorf("failed Update changed the due index: Claim = %v", err)

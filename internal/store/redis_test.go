@@ -77,7 +77,7 @@ func TestRedisLostReplyIsNotAConflict(t *testing.T) {
 	_, err = s.Update(t.Context(), "r1", func(r request.Request, now time.Time) (request.Request, []request.Record, error) {
 		runs++
 		proxy.loseNext.Store(true) // the reply to the swap that follows
-		r.User = "changed"
+		r.Command.User = "changed"
 		return r, []request.Record{{Time: now, Event: "step"}}, nil
 	})
 	if err != nil {

@@ -1,0 +1,126 @@
+package revoker
+
+import (
+	"context"
+	"time"
+
+	"github.com/revoke-session/revoke-session/internal/entra"
+	"github.com/revoke-session/revoke-session/internal/request"
+)
+
+// longPause is from what length on a wait is left to the caller, who need not hold
+// anything for so long. The caller's context bounds the whole attempt.
+const longPause = 2 * time.Second
+
+// attempt asks for an effect until an answer is clear, and looks at what happened
+// before it asks again.
+type attempt struct {
+	look   *lookback
+	target request.Target
+	before time.Time
+	what   string // names the call
+	system request.System
+	send   func(ctx context.Context) reply
+	// readBacks is how often to look for the effect after it was said to have taken
+	// place: directory replicas lag.
+	readBacks int
+}
+
+// run makes the attempt. After an answer that proves nothing it looks: sessions
+// that count only from later than before the first attempt are proof of an
+// effect, whatever was lost.
+func (t *attempt) run(ctx context.Context, a request.Attempt) request.Outcome {
+	o := request.Outcome{Result: request.Failed, At: time.Now().UTC()}
+	if a.Resumed {
+		if o = t.look.once(ctx, t.target.ObjectID, t.before, o); o.ReadBack {
+			return lost(o)
+		}
+	}
+	if a.Hold != request.NoTrouble {
+		return held(o, a)
+	}
+	doubt := a.Resumed // something may have happened that no answer told of
+	o, doubt = t.ask(ctx, o, doubt)
+	if o.ReadBack || !doubt {
+		return o
+	}
+	// One last look: the caller's time may have ended while an answer was awaited.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), request.LastLook)
+	defer cancel()
+	if o = t.look.once(last, t.target.ObjectID, t.before, o); o.ReadBack {
+		return lost(o)
+	}
+	o.Unsure = true
+	return o
+}
+
+// ask sends until the answer is clear or the time is over. It reports whether
+// something may have happened that no answer told of.
+func (t *attempt) ask(ctx context.Context, o request.Outcome, doubt bool) (request.Outcome, bool) {
+	o.Trouble = request.Unreachable // until there is an answer
+	wait := time.Duration(0)
+	for try := 1; ctx.Err() == nil && (try == 1 || wait < longPause && pause(ctx, wait)); try++ {
+		r := t.send(ctx)
+		wait = entra.Backoff(try, r.err)
+		o.Result, o.Trouble, o.Fault = r.result, r.trouble, r.fault
+		o.Steps = append(o.Steps, step(t.what, t.system, r.meta, r.err))
+		o.At = when(o, r.meta)
+		if r.verdict == later {
+			continue
+		}
+		o = noted(o, r.meta)
+		if o.Fault.System != request.Entra { // without a token nothing was sent
+			o.Sends++
+		}
+		switch r.verdict {
+		case took:
+			return t.look.until(ctx, t.target.ObjectID, t.before, o, t.readBacks), false
+		case refused:
+			return o, doubt
+		case unclear:
+			doubt = true
+			if o = t.look.once(ctx, t.target.ObjectID, t.before, o); o.ReadBack {
+				return lost(o), doubt
+			}
+		case later:
+		}
+	}
+	o.Result, o.RetryAfter = request.Failed, max(wait, time.Second)
+	return o, doubt
+}
+
+// held is the outcome of an attempt that might only look, and found nothing.
+func held(o request.Outcome, a request.Attempt) request.Outcome {
+	o.Trouble, o.Fault = a.Hold, a.Fault
+	switch {
+	case a.Resumed && o.ValidFrom.IsZero(): // could not look: an effect is not excluded
+		o.Trouble = request.Unreachable
+	case a.Hold == request.SwitchedOff:
+		o.Result = request.NotAvailable
+	}
+	return o
+}
+
+// lost is the outcome where the effect is proven although its answer is missing.
+func lost(o request.Outcome) request.Outcome {
+	o.Result, o.Trouble, o.Fault, o.AnswerLost = request.SignedOutWithinHour, request.NoTrouble, request.Fault{}, true
+	o.RetryAfter = 0
+	return o
+}
+
+// noted is o with the answer's request id and time.
+func noted(o request.Outcome, meta entra.Meta) request.Outcome {
+	if meta.RequestID != "" {
+		o.RequestIDs = append(o.RequestIDs, meta.RequestID)
+	}
+	o.At = when(o, meta)
+	return o
+}
+
+// when is Microsoft's clock where it was told.
+func when(o request.Outcome, meta entra.Meta) time.Time {
+	if meta.Date.IsZero() {
+		return o.At
+	}
+	return meta.Date.UTC()
+}

@@ -1,0 +1,138 @@
+package slackapp
+
+import (
+	"fmt"
+
+	"github.com/slack-go/slack"
+
+	"github.com/revoke-session/revoke-session/internal/request"
+)
+
+// card is the message with the buttons: a function of its request, so that it
+// can be brought up to date from any state at any time.
+func card(r request.Request) message {
+	upn := signInName(r)
+	switch r.Face() {
+	case request.FacePending:
+		return pendingCard(r)
+	case request.FaceRunning:
+		return closedCard(r, "Signing out: "+upn, fmt.Sprintf("%s Signing %s out now.", authority(r), esc(upn)))
+	case request.FaceWaiting:
+		return closedCard(r, "Signing out: "+upn, fmt.Sprintf("%s Microsoft does not take the call at the moment; the bot asks again by itself at %s.", authority(r), localTime(r.RunAt)))
+	case request.FaceDone:
+		result := resultSentence(r)
+		blocks := []slack.Block{header(title(r.Outcome.Result) + upn), plain(result), facts(r)}
+		blocks = append(blocks, because(r)...)
+		return message{
+			text:   fmt.Sprintf("Asked by %s. %s %s", mention(r.Requester), authority(r), esc(result)),
+			blocks: append(blocks, note("Evidence and details are in the thread.")),
+		}
+	case request.FaceCanceled:
+		return closedCard(r, "Canceled: "+upn, fmt.Sprintf("Canceled by %s. Nothing was run for %s.", mention(r.Closer), esc(upn)))
+	case request.FaceExpired:
+		return closedCard(r, "Expired: "+upn, fmt.Sprintf("Nobody confirmed in time, so nothing was run for %s. To ask again, send the command again.", esc(upn)))
+	case request.FaceRefused:
+		return closedCard(r, "Refused: "+upn, fmt.Sprintf("Nothing was run for %s.", esc(upn)))
+	case request.NoFace:
+	}
+	return message{text: "Nothing to show."}
+}
+
+func pendingCard(r request.Request) message {
+	upn := signInName(r)
+	text := fmt.Sprintf("%s asks to sign %s (%s, object id %s, %s) out of browser, desktop and mobile apps on all devices; a second Global Administrator can confirm until %s. Plan %s.",
+		mention(r.Requester), esc(upn), code(r.Target.Name), code(r.Target.ObjectID), accountType(r.Target), clock(r.Expires), code(r.Plan.Code()))
+	blocks := []slack.Block{
+		header("Sign out everywhere: " + upn),
+		facts(r, field("Can be confirmed until", localTime(r.Expires)), field("Plan", code(r.Plan.Code()))),
+	}
+	if r.Command.Reason != "" {
+		text += " Reason: " + code(r.Command.Reason)
+	}
+	blocks = append(blocks, because(r)...)
+	if len(r.Changes) > 0 {
+		text += " The plan has changed: " + changeList(r.Changes, "; ")
+		blocks = append(blocks, markdown("*The plan has changed since this card was posted; nothing was run.*\n• "+changeList(r.Changes, "\n• ")))
+	}
+	return message{text: clip(text, maxText), blocks: append(blocks,
+		markdown("Ends the account's sessions in browser, desktop and mobile apps on all devices; it has to sign in again everywhere. "+
+			"Access tokens already issued can go on working for an hour or more."),
+		note(fmt.Sprintf("*Next:* a second Global Administrator presses *Confirm*. %s can't confirm their own request.", mention(r.Requester))),
+		buttons(r),
+	)}
+}
+
+// closedCard is a card without buttons.
+func closedCard(r request.Request, head, status string) message {
+	return message{text: status, blocks: append([]slack.Block{header(head), markdown(status), facts(r)}, because(r)...)}
+}
+
+// authority says on whose word a request runs, loudly where it is one person's.
+func authority(r request.Request) string {
+	if r.Command.Unconfirmed {
+		return fmt.Sprintf(":warning: *NO SECOND PERSON CONFIRMED THIS.* %s ran it alone with %s, which the operator of this bot allows.", mention(r.Requester), code("-Confirm:$false"))
+	}
+	return fmt.Sprintf("Confirmed by %s.", mention(r.Approver))
+}
+
+// because shows the requester's reason, in which nothing is markup.
+func because(r request.Request) []slack.Block {
+	if r.Command.Reason == "" {
+		return nil
+	}
+	return []slack.Block{markdown("*Reason*\n" + code(r.Command.Reason))}
+}
+
+// facts says who asks and who is meant, as the directory has it.
+func facts(r request.Request, more ...*slack.TextBlockObject) slack.Block {
+	fields := append([]*slack.TextBlockObject{
+		field("Asked by", person(r.Requester)),
+		field("Account", code(r.Target.Name)),
+		field("Sign-in name", code(r.Target.UPN)),
+		field("Object id", code(r.Target.ObjectID)),
+		field("Account type", accountType(r.Target)),
+	}, more...)
+	switch {
+	case r.Command.Unconfirmed:
+		fields = append(fields, field("Confirmed by", "*nobody*"))
+	case r.Authorized():
+		fields = append(fields, field("Confirmed by", person(r.Approver)))
+	}
+	return slack.NewSectionBlock(nil, fields, nil)
+}
+
+func accountType(t request.Target) string {
+	if t.Enabled {
+		return "member, enabled"
+	}
+	return "member, disabled (sign-in blocked)"
+}
+
+func changeList(changes []request.Change, between string) string {
+	list := ""
+	for i, c := range changes {
+		if i > 0 {
+			list += between
+		}
+		list += fmt.Sprintf("%s: was %s, is %s", c.What, code(c.Was), code(c.Is))
+	}
+	return list
+}
+
+func buttons(r request.Request) slack.Block {
+	value := string(r.ID)
+	upn := signInName(r)
+	confirm := slack.NewButtonBlockElement(string(request.Confirm), value, label("Confirm"))
+	confirm.Style = slack.StyleDanger
+	confirm.AccessibilityLabel = clip("Confirm signing out "+upn, 75)
+	confirm.Confirm = slack.NewConfirmationBlockObject(label("Sign out everywhere?"),
+		label(fmt.Sprintf("%s (object id %s) will be signed out on all devices: plan %s. You confirm this as a second Global Administrator, under your name.",
+			upn, r.Target.ObjectID, r.Plan.Code())),
+		label("Sign out"), label("Go back"))
+	confirm.Confirm.Style = slack.StyleDanger
+	cancel := slack.NewButtonBlockElement(string(request.Cancel), value, label("Cancel"))
+	cancel.AccessibilityLabel = clip("Cancel signing out "+upn, 75)
+	whatIf := slack.NewButtonBlockElement(string(request.WhatIf), value, label("What-If"))
+	whatIf.AccessibilityLabel = clip("Show what signing out "+upn+" would do", 75)
+	return slack.NewActionBlock(blockOf(r.Plan), confirm, cancel, whatIf)
+}
