@@ -57,7 +57,7 @@ func TestTarget(t *testing.T) {
 				g.instead["user"] = test.instead
 			}
 			if test.want.ObjectID != "" {
-				test.want.AsOf = graphClock
+				test.want.AsOf, test.want.Evidence = graphClock, "rid-user"
 			}
 			if diff := cmp.Diff(test.want, g.directory(nil).Target(t.Context(), name)); diff != "" {
 				t.Errorf("Target (-want +got):\n%s", diff)
