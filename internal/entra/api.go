@@ -52,11 +52,11 @@ type Meta struct {
 func (a *API) Do(ctx context.Context, op, method, path string, in, out any) (Meta, error) {
 	start := time.Now()
 	clientID := uuid.NewString()
-	meta, err := a.do(ctx, op, method, path, clientID, in, out)
+	meta, token, err := a.do(ctx, op, method, path, clientID, in, out)
 	// A refusal had no effect, so asking once more with a new token is safe.
-	if meta.Status == http.StatusUnauthorized && a.credential.forget(renewUnauthorized) ||
-		meta.Status == http.StatusForbidden && a.credential.forget(renewForbidden) {
-		meta, err = a.do(ctx, op, method, path, clientID, in, out)
+	refused := meta.Status == http.StatusUnauthorized || meta.Status == http.StatusForbidden
+	if refused && a.credential.renew(a.service.base, token, renewAfter) {
+		meta, _, err = a.do(ctx, op, method, path, clientID, in, out)
 	}
 	meta.Took = time.Since(start)
 	attrs := []any{
@@ -71,33 +71,34 @@ func (a *API) Do(ctx context.Context, op, method, path string, in, out any) (Met
 	return meta, err
 }
 
-func (a *API) do(ctx context.Context, op, method, path, clientID string, in, out any) (Meta, error) {
+// do makes the call once and also returns the token that it was made with.
+func (a *API) do(ctx context.Context, op, method, path, clientID string, in, out any) (meta Meta, token string, err error) {
 	fail := &Error{System: a.service.system, Op: op}
 	var body io.Reader
 	if in != nil {
 		blob, err := json.Marshal(in)
 		if err != nil {
-			return Meta{}, fmt.Errorf("encoding %s: %w", op, err)
+			return Meta{}, "", fmt.Errorf("encoding %s: %w", op, err)
 		}
 		body = bytes.NewReader(blob)
 	}
 	r, err := http.NewRequestWithContext(ctx, method, a.URL(path), body)
 	if err != nil {
 		fail.Err = errors.New("malformed address")
-		return Meta{}, fail
+		return Meta{}, "", fail
 	}
 	a.service.prepare(r.Header, method)
 	r.Header.Set("client-request-id", clientID)
-	token, err := a.credential.Token(ctx, a.service.base)
+	token, err = a.credential.Token(ctx, a.service.base)
 	if err != nil {
-		return Meta{}, err
+		return Meta{}, "", err
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
-	meta := Meta{ClientRequestID: clientID}
+	meta = Meta{ClientRequestID: clientID}
 	resp, err := a.client.Do(r)
 	if err != nil {
 		fail.Err = cause(err)
-		return meta, fail
+		return meta, token, fail
 	}
 	blob, err := a.read(resp)
 	meta.Status = resp.StatusCode
@@ -108,19 +109,19 @@ func (a *API) do(ctx context.Context, op, method, path, clientID string, in, out
 	fail.Status, fail.RequestID, fail.RetryAfter = meta.Status, meta.RequestID, retryAfter(resp)
 	if meta.Status < 200 || meta.Status > 299 {
 		fail.Code = a.service.code(blob)
-		return meta, fail
+		return meta, token, fail
 	}
 	if err != nil {
 		fail.Err = errors.New("answer cut short")
-		return meta, fail
+		return meta, token, fail
 	}
 	if out != nil && len(blob) > 0 {
 		if err := json.Unmarshal(blob, out); err != nil {
 			fail.Err = errors.New("answer is not the documented JSON")
-			return meta, fail
+			return meta, token, fail
 		}
 	}
-	return meta, nil
+	return meta, token, nil
 }
 
 // read reads the body of an answer. After those that may be due to the machine

@@ -24,9 +24,19 @@ type Credential struct {
 	// changed since it was last called. Both are called with mu held.
 	changed func() bool
 
-	mu      sync.Mutex
-	signIn  signIn
-	fetched time.Time // when Entra last gave a token
+	// turn is held by the one who asks for a token: whoever waits for it then finds
+	// the token cached.
+	turn chan struct{}
+
+	mu     sync.Mutex
+	signIn signIn
+	newest map[string]issued // by resource
+}
+
+// issued is a token and when Entra gave it.
+type issued struct {
+	token string
+	at    time.Time
 }
 
 // signIn is an MSAL client of some kind, with a cache of tokens that begins empty.
@@ -35,12 +45,9 @@ type signIn interface {
 	token(ctx context.Context, scope string) (token string, isNew bool, err error)
 }
 
-// How old a token must be before a refusal makes us fetch another: a refused app
-// would otherwise ask for one at every call.
-const (
-	renewUnauthorized = time.Second
-	renewForbidden    = time.Second
-)
+// renewAfter is how old a token must be before a refusal makes us fetch another: a
+// refused app would otherwise ask for one at every call.
+const renewAfter = time.Second
 
 // NewSecretCredential returns the credential of an app with a client secret.
 // authority is the login host, such as PublicAuthority; transport is used as it
@@ -58,22 +65,29 @@ func NewSecretCredential(authority, tenant, clientID, secret string, transport h
 
 func newCredential(c *Credential) (*Credential, error) {
 	var err error
+	c.turn, c.newest = make(chan struct{}, 1), map[string]issued{}
 	if c.signIn, err = c.build(); err != nil {
 		return nil, fmt.Errorf("app credential: %w", err)
 	}
 	return c, nil
 }
 
-// forget drops cached tokens after Microsoft has refused one, unless they are
-// younger than age, and reports whether it did. A token keeps the permissions that the
-// app had when it was issued, so without this a permission granted after a
-// refusal would stay unnoticed for an hour.
-func (c *Credential) forget(age time.Duration) bool {
+// renew reports whether it is worth asking again after the resource at base has
+// refused a token: with one that was issued since, or with a new one, for which the
+// cached ones are dropped, unless the refused one is younger than age. A token keeps
+// the permissions that the app had when it was issued, so without this a permission
+// granted after a refusal would stay unnoticed for an hour.
+func (c *Credential) renew(base, refused string, age time.Duration) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.fetched) < age {
+	newest := c.newest[base]
+	if newest.token != refused {
+		return true
+	}
+	if time.Since(newest.at) < age {
 		return false
 	}
+	delete(c.newest, base) // whoever else was refused it waits for the next
 	return c.anew()
 }
 
@@ -99,13 +113,19 @@ func (c *Credential) current() signIn {
 // Token returns a bearer token for the resource at base, such as
 // https://graph.microsoft.com. Its error is an *Error of SystemEntra.
 func (c *Credential) Token(ctx context.Context, base string) (string, error) {
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return "", tokenError(c.op, ctx.Err())
+	}
 	token, isNew, err := c.current().token(ctx, strings.TrimSuffix(base, "/")+"/.default")
 	if err != nil {
 		return "", tokenError(c.op, err)
 	}
 	if isNew {
 		c.mu.Lock()
-		c.fetched = time.Now()
+		c.newest[base] = issued{token, time.Now()}
 		c.mu.Unlock()
 	}
 	return token, nil

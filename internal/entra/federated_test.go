@@ -24,7 +24,7 @@ func TestFederatedTokenIsReadAtEveryUse(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		c.forget(0)
+		c.renew(m.service.URL, token, 0)
 	}
 	if got := strings.Join(sent, " "); got != "eyJ-first eyJ-second" {
 		t.Errorf("assertions were %q, want each once", got)

@@ -259,7 +259,12 @@ func cutShort(status int, half string) http.HandlerFunc {
 }
 
 // hang says nothing for as long as the caller waits.
-func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+// hang never answers: a handler that just returned would say 200, which a client
+// that is closing the connection may still read.
+func hang(_ http.ResponseWriter, r *http.Request) {
+	<-r.Context().Done()
+	panic(http.ErrAbortHandler)
+}
 
 func errorBody(code string) string {
 	return `{"error":{"code":"` + code + `","message":"Words that are not to be relied on.","innerError":{"date":"2025-02-13T10:17:06","request-id":"r","client-request-id":"c"}}}`

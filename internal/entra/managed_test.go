@@ -129,11 +129,11 @@ func TestManagedIdentityForgets(t *testing.T) {
 	if got := get(c) + " " + get(c); got != "first first" {
 		t.Errorf("tokens = %s, want the first twice", got)
 	}
-	if c.forget(time.Minute) {
+	if c.renew("https://forget.example", "first", time.Minute) {
 		t.Error("a quite new token was forgotten")
 	}
-	if !c.forget(0) {
-		t.Error("forget = false")
+	if !c.renew("https://forget.example", "first", 0) {
+		t.Error("the token was not forgotten")
 	}
 	if got := get(c) + " " + get(c); got != "second second" {
 		t.Errorf("tokens = %s, want the second twice", got)

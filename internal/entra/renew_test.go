@@ -1,7 +1,10 @@
 package entra
 
 import (
+	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 )
@@ -17,8 +20,8 @@ func TestRefusedTokenIsRenewed(t *testing.T) {
 		calls, fetched int
 		wantStatus     int // 200: no error
 	}{
-		{"401, not quite new", http.StatusUnauthorized, 2 * renewUnauthorized, 2, 2, 200},
-		{"403, not quite new", http.StatusForbidden, 2 * renewForbidden, 2, 2, 200},
+		{"401, not quite new", http.StatusUnauthorized, 2 * renewAfter, 2, 2, 200},
+		{"403, not quite new", http.StatusForbidden, 2 * renewAfter, 2, 2, 200},
 		{"401, new", http.StatusUnauthorized, 0, 1, 1, 401},
 		{"403, new", http.StatusForbidden, 0, 1, 1, 403},
 	}
@@ -30,7 +33,7 @@ func TestRefusedTokenIsRenewed(t *testing.T) {
 				if _, err := c.Token(t.Context(), m.service.URL); err != nil {
 					t.Fatal(err)
 				}
-				c.fetched = time.Now().Add(-tt.age)
+				c.newest[m.service.URL] = issued{c.newest[m.service.URL].token, time.Now().Add(-tt.age)}
 				_, err := m.apiOf(c, policy).Do(t.Context(), "try", http.MethodPost, "/v1.0/x", nil, nil)
 				if got := len(m.seen()); got != tt.calls {
 					t.Errorf("%d calls, want %d", got, tt.calls)
@@ -43,5 +46,46 @@ func TestRefusedTokenIsRenewed(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// However many need a token at once, also after one was refused to all of them:
+// one is fetched.
+func TestOneTokenForMany(t *testing.T) {
+	m := start(t, ok)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "Bearer token-1" && r.URL.Path == "/refuse" {
+			says(401, errorBody("x"))(w, r)
+			return
+		}
+		ok(w, r)
+	}))
+	t.Cleanup(service.Close)
+	n := 0
+	m.entra = func(w http.ResponseWriter, r *http.Request) {
+		n++ // one at a time, or the race detector says so
+		says(200, fmt.Sprintf(`{"token_type":"Bearer","expires_in":3599,"access_token":"token-%d"}`, n))(w, r)
+	}
+	c := m.credential()
+	api := NewAPI(GraphService(service.URL), c, m.transport, Reads, m.logger())
+	all := func(path string) {
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				if _, err := api.Do(t.Context(), "try", http.MethodGet, path, nil, nil); err != nil {
+					t.Errorf("%s: %v", path, err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	all("/x")
+	if n != 1 {
+		t.Errorf("%d tokens fetched for eight calls, want 1", n)
+	}
+	c.newest[service.URL] = issued{"token-1", time.Now().Add(-time.Hour)}
+	all("/refuse")
+	if n != 2 {
+		t.Errorf("%d tokens fetched, want one more after a refusal to eight", n)
 	}
 }

@@ -165,7 +165,11 @@ var (
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	})
-	hang      = answer(func(_ *graph, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	// hang never answers, also not when its client goes away.
+	hang = answer(func(_ *graph, _ http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	})
 	throttled = refuse(429, "TooManyRequests")
 	fault500  = refuse(500, "InternalServerError")
 )

@@ -159,6 +159,17 @@ func (s *Sandbox) SetPermissions(permissions ...string) {
 	s.touch()
 }
 
+// ExpireTokens ends the life of every access token that was issued.
+func (s *Sandbox) ExpireTokens() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for value, token := range s.world.tokens {
+		token.expires = s.now()
+		s.world.tokens[value] = token
+	}
+	s.touch()
+}
+
 // SetScopes replaces the OAuth scopes of the bot token.
 func (s *Sandbox) SetScopes(scopes ...string) {
 	s.mu.Lock()
