@@ -131,10 +131,16 @@ func TestSandboxPageInABrowser(t *testing.T) {
 
 // `bot sandbox` itself prints where its page is and ends in order.
 func TestSandboxCommand(t *testing.T) {
+	for _, revoker := range []string{"graph", "both"} {
+		t.Run(revoker, func(t *testing.T) { sandboxRuns(t, revoker) })
+	}
+}
+
+func sandboxRuns(t *testing.T, revoker string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var stdout, stderr syncBuffer
 	done := make(chan int, 1)
-	go func() { done <- run(ctx, []string{"sandbox", "--page=127.0.0.1:0"}, &stdout, &stderr) }()
+	go func() { done <- run(ctx, []string{"sandbox", "--page=127.0.0.1:0", "--revoker=" + revoker}, &stdout, &stderr) }()
 	deadline := time.Now().Add(patience)
 	for !strings.Contains(stdout.String(), "Try:") && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)

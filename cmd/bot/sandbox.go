@@ -17,13 +17,18 @@ import (
 )
 
 type sandboxCommand struct {
-	Page string `default:"127.0.0.1:8090" help:"Address of the page."`
+	Page    string `default:"127.0.0.1:8090" help:"Address of the page."`
+	Revoker string `enum:"graph,sharepoint,both" default:"graph" help:"Who ends the sessions: graph, sharepoint or both."`
 }
 
 // Run is kong's entry: the production bot against stand-ins in this process.
 func (s *sandboxCommand) Run(ctx context.Context, stdout io.Writer, logs logTo) (err error) {
 	log := slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	world, err := sandbox.Start(sandbox.Options{Page: s.Page, Log: log})
+	credential := "secret"
+	if s.Revoker != "graph" { // SharePoint takes no token obtained with a secret
+		credential = "certificate"
+	}
+	world, err := sandbox.Start(sandbox.Options{Page: s.Page, Credential: credential, Log: log})
 	if err != nil {
 		return fmt.Errorf("starting the sandbox: %w", err)
 	}
@@ -35,7 +40,7 @@ func (s *sandboxCommand) Run(ctx context.Context, stdout io.Writer, logs logTo) 
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
 	var set settings
-	set.assign(append(world.Env(), "STATE_FILE="+filepath.Join(dir, "state.db")))
+	set.assign(append(world.Env(), "STATE_FILE="+filepath.Join(dir, "state.db"), "REVOKER="+s.Revoker))
 	c, err := set.config()
 	if err != nil {
 		return err
