@@ -140,7 +140,9 @@ func sandboxRuns(t *testing.T, revoker string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var stdout, stderr syncBuffer
 	done := make(chan int, 1)
-	go func() { done <- run(ctx, []string{"sandbox", "--page=127.0.0.1:0", "--revoker=" + revoker}, &stdout, &stderr) }()
+	go func() {
+		done <- run(ctx, []string{"sandbox", "--page=127.0.0.1:0", "--revoker=" + revoker}, &stdout, &stderr)
+	}()
 	deadline := time.Now().Add(patience)
 	for !strings.Contains(stdout.String(), "Try:") && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
