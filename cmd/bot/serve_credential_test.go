@@ -2,31 +2,11 @@ package main
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/revoke-session/revoke-session/internal/sandbox"
 )
-
-// startIn starts `bot serve` in a world whose bot signs in by a kind of credential.
-func startIn(t *testing.T, credential string, settings ...string) (*sandbox.Sandbox, *process) {
-	t.Helper()
-	world, err := sandbox.Start(sandbox.Options{Credential: credential})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = world.Close() })
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, world.CAPEM(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	env := append(world.Env(), "SSL_CERT_FILE="+ca, "STATE_DIRECTORY="+t.TempDir())
-	p := startProcess(t, append(env, settings...)...)
-	world.SetBot(p.base)
-	return world, p
-}
 
 // Every way to sign in carries a whole revocation through SharePoint and Graph, with
 // one token for each, which the next revocation uses again; and what the bot proves

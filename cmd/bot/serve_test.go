@@ -71,6 +71,24 @@ func startProcess(t *testing.T, env ...string) *process {
 	return p
 }
 
+// startIn starts `bot serve` in a world whose bot signs in by a kind of credential.
+func startIn(t *testing.T, credential string, settings ...string) (*sandbox.Sandbox, *process) {
+	t.Helper()
+	world, err := sandbox.Start(sandbox.Options{Credential: credential})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = world.Close() })
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, world.CAPEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := append(world.Env(), "SSL_CERT_FILE="+ca, "STATE_DIRECTORY="+t.TempDir())
+	p := startProcess(t, append(env, settings...)...)
+	world.SetBot(p.base)
+	return world, p
+}
+
 // awaitReadiness asks /readyz until it answers with a status: its answers may be
 // a moment old.
 func awaitReadiness(base string, want int) error {
@@ -100,27 +118,12 @@ func TestServeFromCommandToResult(t *testing.T) {
 	for name, setting := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			world, err := sandbox.Start(sandbox.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = world.Close() })
-			ca := filepath.Join(t.TempDir(), "ca.pem")
-			if err := os.WriteFile(ca, world.CAPEM(), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			p := startProcess(t, append(world.Env(), "SSL_CERT_FILE="+ca, setting(t))...)
-			world.SetBot(p.base)
-			playMainJob(t, world)
+			world, p := startIn(t, "secret", setting(t))
+			play(t, world, "mallory@contoso.com")
 			checkStop(t, p)
 			checkNoSecrets(t, p.out.String(), world.Env())
 		})
 	}
-}
-
-func playMainJob(t *testing.T, world *sandbox.Sandbox) {
-	t.Helper()
-	play(t, world, "mallory@contoso.com")
 }
 
 // play is one whole revocation.
@@ -227,18 +230,8 @@ func TestSecretsOnTheCommandLineAreRefused(t *testing.T) {
 // With its store gone the bot says so: no 200, an answer to the person, not
 // ready; and it works again when the store is back.
 func TestStoreDown(t *testing.T) {
-	world, err := sandbox.Start(sandbox.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = world.Close() })
 	gate := newGate(t, strings.TrimPrefix(strings.TrimSuffix(redistest.Start(t), "/0"), "redis://"))
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, world.CAPEM(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := startProcess(t, append(world.Env(), "SSL_CERT_FILE="+ca, "REDIS_URL=redis://"+gate.addr+"/0")...)
-	world.SetBot(p.base)
+	world, p := startIn(t, "secret", "REDIS_URL=redis://"+gate.addr+"/0")
 	gate.close()
 
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -262,7 +255,7 @@ func TestStoreDown(t *testing.T) {
 		t.Error(err)
 	}
 	gate.open(t)
-	playMainJob(t, world)
+	play(t, world, "mallory@contoso.com")
 }
 
 // gate is a TCP way to a server that can be closed and opened.
