@@ -93,8 +93,9 @@ func newBot(c config, transport http.RoundTripper, log *slog.Logger) (*bot, erro
 		st,
 		authz.New(slack.Vouch, reads),
 		newRevoker(c, credential, reads, transport, log),
-		slackapp.NewReporter(slack, urls, log),
+		slackapp.NewReporter(slack, urls, request.SideBySide, log),
 		request.Policy{TTL: c.ttl, Channels: c.channels, Disabled: c.disabled, AllowUnconfirmed: c.allowUnconfirmed},
+		request.SideBySide,
 		log,
 	)
 	b := &bot{log: log, slack: slack, service: service, store: st}
@@ -111,11 +112,11 @@ func newRevoker(c config, credential *entra.Credential, reads *entra.API, transp
 	effects := func(s entra.Service) *entra.API {
 		return entra.NewAPI(s, credential, transport, entra.Effects, log)
 	}
-	byGraph := revoker.NewGraph(effects(entra.GraphService(c.graph)), reads, c.tenant)
+	byGraph := revoker.NewGraph(effects(entra.GraphService(c.graph)), reads, c.tenant, entra.Backoff)
 	if c.revoker == "graph" {
 		return byGraph
 	}
-	bySharePoint := revoker.NewSharePoint(effects(entra.SharePointService(c.sharePoint)), reads, c.tenant)
+	bySharePoint := revoker.NewSharePoint(effects(entra.SharePointService(c.sharePoint)), reads, c.tenant, entra.Backoff)
 	if c.revoker == "sharepoint" {
 		return bySharePoint
 	}

@@ -208,6 +208,10 @@ type Request struct {
 	// Due is when somebody should look at this request again; zero is never.
 	Due time.Time `json:"due,omitzero"`
 
+	// Forget is when a request that needs nothing any more may be forgotten; zero is
+	// never. Its records stay.
+	Forget time.Time `json:"forget,omitzero"`
+
 	// Lease and Version belong to the store and are not part of the record.
 	Lease   Lease `json:"-"`
 	Version int64 `json:"-"`

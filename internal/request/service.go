@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 )
 
@@ -15,8 +16,13 @@ var (
 	// ErrNothingDue is returned by Claim when no request is due.
 	ErrNothingDue = errors.New("no request is due")
 	// ErrUnavailable says that the store could not be reached and that nothing was
-	// written. Any other error of a write leaves open whether it was applied.
+	// written.
 	ErrUnavailable = errors.New("store unavailable")
+	// ErrNotReplicated says that a write was applied, but that fewer replicas than
+	// the operator asks for have it: a failover could still undo it, so nothing may
+	// be promised or done on the strength of it. Once a later write succeeds, this one
+	// is as safe. Any other error of a write leaves open whether it was applied.
+	ErrNotReplicated = errors.New("recorded, not yet replicated")
 )
 
 // UpdateFunc changes a request at the store's time now. It may run several
@@ -31,7 +37,7 @@ type UpdateFunc func(r Request, now time.Time) (Request, []Record, error)
 //   - The request, its place in the due index (Request.WakeAt) and the chained
 //     records of the step MUST be one atomic write.
 //   - There MUST be one clock for all replicas: now is the store's.
-//   - An open request MUST never vanish by itself.
+//   - An open request MUST never vanish by itself; one whose Forget time has come may.
 type Store interface {
 	// Create stores a new request and its first records. It returns ErrExists and
 	// changes nothing if the id is taken, which is what makes a replayed delivery
@@ -46,7 +52,8 @@ type Store interface {
 	// forward by lease under a new random fence. It returns ErrNothingDue if none is.
 	Claim(ctx context.Context, lease time.Duration) (Request, error)
 	// Sweep puts requests that have a WakeAt but are missing from the due index
-	// back into it and returns how many there were.
+	// back into it and returns how many there were. It drops those whose Forget time
+	// has come, where that does not happen by itself.
 	Sweep(ctx context.Context) (int, error)
 	// Check reports whether the store can be written to now.
 	Check(ctx context.Context) error
@@ -101,21 +108,36 @@ type Service struct {
 	revoker   Revoker
 	reporter  Reporter
 	policy    Policy
+	together  Together
 	log       *slog.Logger
 	nudge     chan struct{}
 }
 
-// NewService wires a service. Nothing runs until Run is called.
-func NewService(st Store, d Directory, rv Revoker, rp Reporter, p Policy, log *slog.Logger) *Service {
+// Together runs functions and returns when all have ended.
+type Together func(fns ...func())
+
+// SideBySide runs them at the same time.
+func SideBySide(fns ...func()) {
+	var wg sync.WaitGroup
+	for _, fn := range fns {
+		wg.Go(fn)
+	}
+	wg.Wait()
+}
+
+// NewService wires a service. Nothing runs until Run or Work is called. What it
+// does at the same time for one request is done by together.
+func NewService(st Store, d Directory, rv Revoker, rp Reporter, p Policy, together Together, log *slog.Logger) *Service {
 	return &Service{
-		store: st, directory: d, revoker: rv, reporter: rp, policy: p, log: log,
+		store: st, directory: d, revoker: rv, reporter: rp, policy: p, together: together, log: log,
 		nudge: make(chan struct{}, 1),
 	}
 }
 
 // Ask stores a command as received. When it returns nil the command cannot be
 // lost; a delivery seen before is accepted and changes nothing.
-// It returns ErrUnavailable if certainly nothing was recorded.
+// It returns ErrUnavailable if certainly nothing was recorded, and ErrNotReplicated
+// if a failover could still lose it.
 func (s *Service) Ask(ctx context.Context, id ID, c Command, by Origin) error {
 	err := s.create(ctx, Request{ID: id, State: Received, Command: c, Origin: by})
 	if err != nil {
@@ -127,7 +149,8 @@ func (s *Service) Ask(ctx context.Context, id ID, c Command, by Origin) error {
 // Press stores a press on the request it names. When it returns nil the press
 // cannot be lost and somebody will answer it, also when there is no such
 // request: then the press is kept as a request of its own, to be refused.
-// It returns ErrUnavailable or ErrTooMany if certainly nothing was recorded.
+// It returns ErrUnavailable or ErrTooMany if certainly nothing was recorded, and
+// ErrNotReplicated if a failover could still lose it.
 func (s *Service) Press(ctx context.Context, id ID, press Press) error {
 	_, err := s.store.Update(ctx, id, func(r Request, now time.Time) (Request, []Record, error) {
 		press.At = now

@@ -4,26 +4,24 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
-	"sync"
 	"time"
 )
 
-// together runs functions side by side, each of which may panic without taking
-// the process and all other requests with it: what it was to find out stays
-// unknown, which nobody is allowed anything on.
-func (s *Service) together(fns ...func()) {
-	var wg sync.WaitGroup
-	for _, fn := range fns {
-		wg.Go(func() {
+// guarded runs functions together, each of which may panic without taking the
+// process and all other requests with it: what it was to find out stays unknown,
+// which nobody is allowed anything on.
+func (s *Service) guarded(fns ...func()) {
+	for i, fn := range fns {
+		fns[i] = func() {
 			defer func() {
 				if p := recover(); p != nil {
 					s.log.Error("panic in a look-up or call", "panic", p, "stack", string(debug.Stack()))
 				}
 			}()
 			fn()
-		})
+		}
 	}
-	wg.Wait()
+	s.together(fns...)
 }
 
 // report brings the chat up to date within its time.
@@ -31,7 +29,7 @@ func (s *Service) report(ctx context.Context, r Request) Shown {
 	ctx, cancel := context.WithTimeout(ctx, ReportWithin)
 	defer cancel()
 	shown := Shown{Failed: true} // unless the reporter gets to say otherwise
-	s.together(func() { shown = s.reporter.Report(ctx, r) })
+	s.guarded(func() { shown = s.reporter.Report(ctx, r) })
 	return shown
 }
 
@@ -40,7 +38,7 @@ func (s *Service) verify(ctx context.Context, r Request) (Request, error) {
 	ctx, cancel := context.WithTimeout(ctx, LookWithin)
 	defer cancel()
 	e := Verified{At: r.Lease.At, Caller: Caller{Slack: r.Origin.SlackUser}}
-	s.together(
+	s.guarded(
 		func() { e.Caller = s.caller(ctx, r.Origin) },
 		func() { e.Place, e.Fault = s.reporter.Place(ctx, r.Origin) },
 		func() { e.Target = s.target(ctx, r) },
@@ -115,7 +113,7 @@ func (s *Service) judge(ctx context.Context, r Request) (Request, error) {
 			looks = append(looks, func() { *c = s.caller(ctx, p.By) })
 		}
 	}
-	s.together(looks...)
+	s.guarded(looks...)
 	all.Plan = s.plan(all.Target)
 	var events []Event
 	for _, p := range r.Presses {
@@ -141,10 +139,11 @@ func (s *Service) execute(ctx context.Context, r Request) (Request, error) {
 	if err != nil || next.State != Executing {
 		return next, err
 	}
-	shown := make(chan Shown, 1)
-	go func() { shown <- s.report(ctx, next) }()
-	after, err := s.finish(ctx, next, s.revoke(ctx, next, resumed))
-	was := <-shown
+	after, was := next, Shown{Failed: true}
+	s.guarded(
+		func() { was = s.report(ctx, next) },
+		func() { after, err = s.finish(ctx, next, s.revoke(ctx, next, resumed)) },
+	)
 	if err != nil {
 		return after, err
 	}
@@ -155,7 +154,7 @@ func (s *Service) revoke(ctx context.Context, r Request, resumed bool) Outcome {
 	ctx, cancel := context.WithTimeout(ctx, RevokeWithin)
 	defer cancel()
 	outcome := Outcome{Result: Failed, Trouble: Unreachable, At: r.Lease.At}
-	s.together(func() {
+	s.guarded(func() {
 		outcome = s.revoker.Revoke(ctx, r.Plan, Attempt{
 			Before: r.Target.mark(), Resumed: resumed, Hold: r.Hold, Fault: r.HoldFault,
 		})
@@ -191,6 +190,6 @@ func (s *Service) lookAgain(ctx context.Context, r Request) *Evidence {
 	if !r.Command.Unconfirmed {
 		looks = append(looks, func() { e.Approver = s.again(ctx, r.Approver) })
 	}
-	s.together(looks...)
+	s.guarded(looks...)
 	return &e
 }

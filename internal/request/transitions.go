@@ -40,6 +40,8 @@ type Policy struct {
 	TTL      time.Duration // how long a card can be confirmed
 	Channels []string      // where requests may be made; empty is everywhere the bot is
 	Disabled bool          // nothing is run
+	// Retention is how long a request that needs nothing any more is kept.
+	Retention time.Duration
 	// AllowUnconfirmed lets a requester run alone what they give a reason for.
 	AllowUnconfirmed bool
 }
@@ -135,6 +137,9 @@ func (p Policy) Next(r Request, e Event, now time.Time) (Request, []Record, erro
 		return Request{}, nil, err
 	}
 	r.Due = r.due(now)
+	if r.Forget = (time.Time{}); r.Due.IsZero() {
+		r.Forget = now.Add(p.Retention)
+	}
 	return r, recs, nil
 }
 

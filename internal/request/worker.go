@@ -60,6 +60,20 @@ func (s *Service) Run(ctx context.Context) {
 	wg.Wait()
 }
 
+// Work takes one due request as far as it goes now, and reports whether there was
+// one: Run for those who decide themselves when to do what.
+func (s *Service) Work(ctx context.Context) (bool, error) {
+	r, err := s.store.Claim(ctx, LeaseFor)
+	if errors.Is(err, ErrNothingDue) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("claiming a request: %w", err)
+	}
+	s.advance(ctx, r)
+	return true, nil
+}
+
 func (s *Service) sweep(ctx context.Context) {
 	for {
 		n, err := s.store.Sweep(ctx)

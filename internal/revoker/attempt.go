@@ -24,7 +24,12 @@ type attempt struct {
 	// readBacks is how often to look for the effect after it was said to have taken
 	// place: directory replicas lag.
 	readBacks int
+	backoff   Backoff
 }
+
+// Backoff says how long to wait before asking for the n-th time again (n from 1)
+// after err, as entra.Backoff does.
+type Backoff func(n int, err error) time.Duration
 
 // run makes the attempt. After an answer that proves nothing it looks: sessions
 // that count only from later than before the first attempt are proof of an
@@ -61,7 +66,7 @@ func (t *attempt) ask(ctx context.Context, o request.Outcome, doubt bool) (reque
 	wait := time.Duration(0)
 	for try := 1; ctx.Err() == nil && (try == 1 || wait < longPause && pause(ctx, wait)); try++ {
 		r := t.send(ctx)
-		wait = entra.Backoff(try, r.err)
+		wait = t.backoff(try, r.err)
 		o.Result, o.Trouble, o.Fault = r.result, r.trouble, r.fault
 		o.Steps = append(o.Steps, step(t.what, t.system, r.meta, r.err))
 		o.At = when(o, r.meta)

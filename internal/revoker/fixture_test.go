@@ -68,8 +68,8 @@ func (g *graph) revokers() map[string]request.Revoker {
 	}
 	log := slog.New(slog.DiscardHandler)
 	reads := entra.NewAPI(entra.GraphService(g.server.URL), c, transport, entra.Reads, log)
-	byGraph := NewGraph(entra.NewAPI(entra.GraphService(g.server.URL), c, transport, entra.Effects, log), reads, tenant)
-	bySharePoint := NewSharePoint(entra.NewAPI(entra.SharePointService(g.server.URL), c, transport, entra.Effects, log), reads, tenant)
+	byGraph := NewGraph(entra.NewAPI(entra.GraphService(g.server.URL), c, transport, entra.Effects, log), reads, tenant, entra.Backoff)
+	bySharePoint := NewSharePoint(entra.NewAPI(entra.SharePointService(g.server.URL), c, transport, entra.Effects, log), reads, tenant, entra.Backoff)
 	return map[string]request.Revoker{"graph": byGraph, "sharepoint": bySharePoint, "both": NewBoth(bySharePoint, byGraph)}
 }
 

@@ -15,12 +15,13 @@ type Graph struct {
 	effects *entra.API
 	look    *lookback
 	tenant  string
+	backoff Backoff
 }
 
 // NewGraph returns a revoker that asks for effects and reads through APIs of
 // Microsoft Graph with the retries of those names, in a tenant.
-func NewGraph(effects, reads *entra.API, tenant string) *Graph {
-	return &Graph{effects: effects, look: &lookback{reads}, tenant: tenant}
+func NewGraph(effects, reads *entra.API, tenant string, backoff Backoff) *Graph {
+	return &Graph{effects: effects, look: &lookback{reads}, tenant: tenant, backoff: backoff}
 }
 
 // Plan implements request.Revoker.
@@ -43,7 +44,7 @@ const graphReadBacks = 3
 func (g *Graph) Revoke(ctx context.Context, p request.Plan, a request.Attempt) request.Outcome {
 	t := attempt{
 		look: g.look, target: p.Target, before: a.Before, readBacks: graphReadBacks,
-		what: "revoke sign-in sessions", system: request.Graph,
+		what: "revoke sign-in sessions", system: request.Graph, backoff: g.backoff,
 	}
 	t.send = func(ctx context.Context) reply {
 		// Any 2xx is a success; the value is documented and always true

@@ -23,12 +23,13 @@ type SharePoint struct {
 	effects *entra.API
 	look    *lookback
 	tenant  string
+	backoff Backoff
 }
 
 // NewSharePoint returns a revoker that asks for effects through an API of
 // SharePoint, which must not repeat them by itself, and reads back from Graph.
-func NewSharePoint(effects, graphReads *entra.API, tenant string) *SharePoint {
-	return &SharePoint{effects: effects, look: &lookback{graphReads}, tenant: tenant}
+func NewSharePoint(effects, graphReads *entra.API, tenant string, backoff Backoff) *SharePoint {
+	return &SharePoint{effects: effects, look: &lookback{graphReads}, tenant: tenant, backoff: backoff}
 }
 
 // revokeAll and the body's shape: FunctionImport RevokeAllUserSessions(userName)
@@ -59,7 +60,7 @@ func (s *SharePoint) Revoke(ctx context.Context, p request.Plan, a request.Attem
 func (s *SharePoint) revoke(ctx context.Context, p request.Plan, a request.Attempt, readBacks int) request.Outcome {
 	t := attempt{
 		look: s.look, target: p.Target, before: a.Before, readBacks: readBacks,
-		what: "revoke all user sessions", system: request.SharePoint,
+		what: "revoke all user sessions", system: request.SharePoint, backoff: s.backoff,
 	}
 	t.send = func(ctx context.Context) reply {
 		in := map[string]string{"userName": p.Target.UPN}

@@ -22,23 +22,25 @@ const repliesAtOnce = 8
 // there and does what is missing, so it can be repeated after anything. It
 // implements request.Reporter and is safe for concurrent use.
 type Reporter struct {
-	slack *Client
-	urls  *ResponseURLs
-	log   *slog.Logger
+	slack    *Client
+	urls     *ResponseURLs
+	together request.Together
+	log      *slog.Logger
 }
 
-// NewReporter returns a Reporter that answers privately through urls first.
-func NewReporter(c *Client, urls *ResponseURLs, log *slog.Logger) *Reporter {
-	return &Reporter{slack: c, urls: urls, log: log}
+// NewReporter returns a Reporter that answers privately through urls first, and
+// does several things of one report by together.
+func NewReporter(c *Client, urls *ResponseURLs, together request.Together, log *slog.Logger) *Reporter {
+	return &Reporter{slack: c, urls: urls, together: together, log: log}
 }
 
 // Report implements request.Reporter.
 func (rp *Reporter) Report(ctx context.Context, r request.Request) request.Shown {
 	public, private := request.Shown{Failed: true}, request.Shown{Failed: true}
-	var wg sync.WaitGroup
-	wg.Go(rp.guarded(r, func() { private = rp.replies(ctx, r) }))
-	wg.Go(rp.guarded(r, func() { public = rp.public(ctx, r) }))
-	wg.Wait()
+	rp.together(
+		rp.guarded(r, func() { private = rp.replies(ctx, r) }),
+		rp.guarded(r, func() { public = rp.public(ctx, r) }),
+	)
 	public.Replied = private.Replied
 	public.Failed = public.Failed || private.Failed
 	public.RetryAfter = max(public.RetryAfter, private.RetryAfter)
@@ -61,10 +63,10 @@ func (rp *Reporter) guarded(r request.Request, fn func()) func() {
 func (rp *Reporter) replies(ctx context.Context, r request.Request) request.Shown {
 	var shown request.Shown
 	var mu sync.Mutex
-	var wg sync.WaitGroup
+	var all []func()
 	slots := make(chan struct{}, repliesAtOnce)
 	for _, a := range r.Replies {
-		wg.Go(rp.guarded(r, func() {
+		all = append(all, rp.guarded(r, func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			settled, after := rp.reply(ctx, r, a)
@@ -76,7 +78,7 @@ func (rp *Reporter) replies(ctx context.Context, r request.Request) request.Show
 			shown.RetryAfter = max(shown.RetryAfter, after)
 		}))
 	}
-	wg.Wait()
+	rp.together(all...)
 	shown.Failed = len(shown.Replied) < len(r.Replies)
 	return shown
 }
