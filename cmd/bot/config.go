@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -15,6 +14,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/revoke-session/revoke-session/internal/store"
 )
 
 // settings are bound by kong from the environment (or flags of the same names,
@@ -39,16 +40,18 @@ type settings struct {
 	SharePointAdminURL string `name:"sharepoint-admin-url" env:"SHAREPOINT_ADMIN_URL" help:"SharePoint's admin site, if it does not follow from a tenant named like contoso.onmicrosoft.com (https://contoso-admin.sharepoint.com)."`
 
 	Revoker          string `env:"REVOKER" default:"graph" help:"Who ends the sessions: graph, sharepoint or both."`
-	Disabled         string `env:"DISABLED" default:"false" help:"true: the bot answers and revokes nothing."`
-	AllowUnconfirmed string `env:"ALLOW_UNCONFIRMED" default:"false" help:"true: a request may ask to go without the second administrator."`
+	Disabled         string `env:"DISABLED" default:"false" help:"true: nothing is revoked; whoever asks or confirms is told the cmdlet's result 5."`
+	AllowUnconfirmed string `env:"ALLOW_UNCONFIRMED" default:"false" help:"true: -Confirm:$false runs on one administrator's word, with a reason and a public message that says so loudly."`
 
-	RedisURL       string `env:"REDIS_URL" help:"redis:// or rediss:// of the store that several replicas share. Unset: the embedded store. Environment only." secret:""`
-	StateFile      string `env:"STATE_FILE" default:"revoke-session.db" help:"File of the embedded store; a relative path is taken from STATE_DIRECTORY or the working directory."`
-	StateDirectory string `env:"STATE_DIRECTORY" help:"Directory of the embedded store, as systemd sets it."`
+	RedisURL          string `env:"REDIS_URL" help:"redis://, redis+sentinel:// or redis+cluster:// (rediss for TLS) of the store that several replicas share. Unset: the embedded store. Environment only." secret:""`
+	RedisWaitReplicas string `env:"REDIS_WAIT_REPLICAS" default:"0" help:"How many of Redis's replicas have to have each write before anything is promised or done on the strength of it."`
+	StateFile         string `env:"STATE_FILE" default:"revoke-session.db" help:"File of the embedded store; a relative path is taken from STATE_DIRECTORY or the working directory."`
+	StateDirectory    string `env:"STATE_DIRECTORY" help:"Directory of the embedded store, as systemd sets it."`
 
 	ListenAddr      string `env:"LISTEN_ADDR" default:":8080" help:"Address to listen on."`
 	RequestTTL      string `name:"request-ttl" env:"REQUEST_TTL" default:"15m" help:"How long a card can be confirmed, from 1s to 24h."`
 	AllowedChannels string `env:"ALLOWED_CHANNELS" help:"Channel ids, separated by commas, in which requests may be made. Empty: every channel the bot is in that is not shared with another organization."`
+	Retention       string `env:"RETENTION" default:"2160h" help:"How long finished requests are kept; their records stay."`
 	LogLevel        string `env:"LOG_LEVEL" default:"info" help:"debug, info, warn or error."`
 }
 
@@ -65,7 +68,8 @@ type config struct {
 	revoker                           string // graph, sharepoint or both
 	disabled, allowUnconfirmed        bool
 	redisURL, stateFile, listen       string
-	ttl                               time.Duration
+	waitReplicas                      int // of Redis's, for each write
+	ttl, retention                    time.Duration
 	channels                          []string
 	level                             slog.Level
 }
@@ -157,8 +161,21 @@ func (s *settings) slack(c *config, k *check) {
 
 func (s *settings) state(c *config, k *check) {
 	c.redisURL = s.RedisURL
-	if u, err := url.Parse(s.RedisURL); s.RedisURL != "" && (err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Host == "") {
-		k.wrong("REDIS_URL", "must be redis://[user:password@]host:port/db, or rediss:// for TLS")
+	if s.RedisURL != "" {
+		if err := store.CheckRedisURL(s.RedisURL); err != nil {
+			k.wrong("REDIS_URL", "%v", err)
+		}
+	}
+	replicas, err := strconv.Atoi(cmp.Or(strings.TrimSpace(s.RedisWaitReplicas), "0"))
+	switch {
+	case err != nil || replicas < 0 || replicas > 10:
+		k.wrong("REDIS_WAIT_REPLICAS", "must be a number from 0 to 10: how many of Redis's replicas have to have each write")
+	case replicas > 0 && s.RedisURL == "":
+		k.wrong("REDIS_WAIT_REPLICAS", "is set without REDIS_URL: the embedded store has no replicas")
+	}
+	c.waitReplicas = replicas
+	if c.retention, err = time.ParseDuration(cmp.Or(s.Retention, "2160h")); err != nil || c.retention < time.Hour {
+		k.wrong("RETENTION", "must be a duration of at least 1h, such as 2160h")
 	}
 	c.stateFile = s.StateFile
 	if dir, _, _ := strings.Cut(s.StateDirectory, ":"); !filepath.IsAbs(c.stateFile) { // systemd separates several by colons

@@ -86,6 +86,14 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		{"GRAPH_URL=ftp://graph.contoso.com", "GRAPH_URL must be an address"},
 		{"REDIS_URL=localhost:6379", "REDIS_URL must be redis://"},
 		{"REDIS_URL=http://localhost", "REDIS_URL must be redis://"},
+		{"REDIS_URL=redis+sentinel://a:1,b:2", "REDIS_URL must be redis://"},
+		{"REDIS_URL=redis+sentinel://a,b:2/master", "REDIS_URL must be redis://"},
+		{"REDIS_URL=redis+sentinel://a:1/master/x", "REDIS_URL must be redis://"},
+		{"REDIS_URL=redis+cluster://a:1/3", "REDIS_URL must be redis://"},
+		{"REDIS_URL=redis+socket://a:1", "REDIS_URL must be redis://"},
+		{"REDIS_WAIT_REPLICAS=1", "REDIS_WAIT_REPLICAS is set without REDIS_URL"},
+		{"REDIS_WAIT_REPLICAS=one", "REDIS_WAIT_REPLICAS must be a number"},
+		{"RETENTION=1m", "RETENTION must be a duration"},
 		{"LISTEN_ADDR=8080", "LISTEN_ADDR must be an address"},
 		{"LISTEN_ADDR=127.0.0.1:99999", "LISTEN_ADDR must be an address"},
 		{"STATE_DIRECTORY=/nowhere", "STATE_DIRECTORY names the directory /nowhere, which does not exist"},
@@ -110,6 +118,8 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 func TestRightSettings(t *testing.T) {
 	for _, setting := range []string{
 		"SLACK_API_URL=http://127.0.0.1:9/api/", "GRAPH_URL=http://localhost:1", "REDIS_URL=rediss://u:p@redis.contoso.com:6380/0",
+		"REDIS_URL=redis+sentinel://u:p@a:26379,b:26379/mymaster/1", "REDIS_URL=rediss+sentinel://a:26379/m?sentinel_password=x",
+		"REDIS_URL=redis+cluster://a:1,b:2", "REDIS_URL=redis://a:1?master_name=m&addr=b:2", "REDIS_URL=redis://a:1?addr=b:2",
 		"LISTEN_ADDR=127.0.0.1:0", "REQUEST_TTL=24h", "ALLOWED_CHANNELS=C01,G02 C03", "LOG_LEVEL=DEBUG",
 		"AZURE_TENANT_ID=72f988bf-86f1-41af-91ab-2d7cd011db47", "AZURE_USE_MANAGED_IDENTITY=0", "AZURE_CLOUD= UsGov ", "REVOKER=Graph",
 		"SHAREPOINT_ADMIN_URL=https://contoso-admin.sharepoint.com/", "SHAREPOINT_ADMIN_URL=http://127.0.0.1:9",

@@ -549,7 +549,7 @@ func (s *story) records() (lines [][]byte, err error) {
 		return err
 	}
 	if s.redisURL != "" {
-		r, err := store.OpenRedis(s.redisURL, audit.Chain)
+		r, err := store.OpenRedis(s.redisURL, 0, audit.Chain)
 		if err != nil {
 			return nil, err
 		}

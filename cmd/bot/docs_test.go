@@ -41,7 +41,7 @@ func TestDocsNameEverySetting(t *testing.T) {
 func TestDocsLinksLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#]+)\)`)
 	for _, file := range []string{
-		"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/command.md", "manifests/slack/README.md", "manifests/entra/README.md",
+		"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/command.md", "docs/operations.md", "manifests/slack/README.md", "manifests/entra/README.md",
 	} {
 		for _, m := range link.FindAllStringSubmatch(read(t, file), -1) {
 			if strings.HasPrefix(m[1], "http") {

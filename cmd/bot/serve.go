@@ -94,7 +94,7 @@ func newBot(c config, transport http.RoundTripper, log *slog.Logger) (*bot, erro
 		authz.New(slack.Vouch, reads),
 		newRevoker(c, credential, reads, transport, log),
 		slackapp.NewReporter(slack, urls, request.SideBySide, log),
-		request.Policy{TTL: c.ttl, Channels: c.channels, Disabled: c.disabled, AllowUnconfirmed: c.allowUnconfirmed},
+		request.Policy{TTL: c.ttl, Channels: c.channels, Disabled: c.disabled, AllowUnconfirmed: c.allowUnconfirmed, Retention: c.retention},
 		request.SideBySide,
 		log,
 	)
@@ -136,7 +136,7 @@ func openStore(c config) (closingStore, error) {
 		}
 		return st, nil
 	}
-	st, err := store.OpenRedis(c.redisURL, audit.Chain)
+	st, err := store.OpenRedis(c.redisURL, c.waitReplicas, audit.Chain)
 	if err != nil {
 		return nil, fmt.Errorf("REDIS_URL: %w", err)
 	}
@@ -165,6 +165,7 @@ func (b *bot) serve(ctx context.Context, l net.Listener) error {
 	var work sync.WaitGroup
 	work.Go(func() { b.service.Run(working) })
 	work.Go(func() { b.meetSlack(working) })
+	work.Go(func() { b.meetStore(working) })
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	b.log.Info("listening", "addr", l.Addr().String())
@@ -219,6 +220,19 @@ func (b *bot) meetSlack(ctx context.Context) {
 	}
 }
 
+// meetStore tells the operator at start what is wrong with the store, or could be
+// better.
+func (b *bot) meetStore(ctx context.Context) {
+	probe, cancel := context.WithTimeout(ctx, probeWithin)
+	defer cancel()
+	switch note, err := b.service.Check(probe); {
+	case err != nil && ctx.Err() == nil:
+		b.log.Error("the store is not usable", "error", err)
+	case note != "":
+		b.log.Warn("the store could be safer", "note", note)
+	}
+}
+
 // ready tells whether a command could be recorded and answered now.
 func (b *bot) ready(w http.ResponseWriter, r *http.Request) {
 	b.probe.mu.Lock()
@@ -236,9 +250,10 @@ func (b *bot) ready(w http.ResponseWriter, r *http.Request) {
 func (b *bot) check(ctx context.Context) (int, map[string]string) {
 	ctx, cancel := context.WithTimeout(ctx, probeWithin)
 	defer cancel()
+	var note string
 	var storeErr, slackErr error
 	var wg sync.WaitGroup
-	wg.Go(func() { storeErr = b.service.Check(ctx) })
+	wg.Go(func() { note, storeErr = b.service.Check(ctx) })
 	wg.Go(func() { _, slackErr = b.slack.Check(ctx) })
 	wg.Wait()
 	status, checks := http.StatusOK, map[string]string{"store": "ok", "slack": "ok"}
@@ -247,6 +262,9 @@ func (b *bot) check(ctx context.Context) (int, map[string]string) {
 			status, checks[name] = http.StatusServiceUnavailable, "not usable"
 			b.log.Warn("not ready", "check", name, "error", err)
 		}
+	}
+	if note != "" {
+		checks["store_note"] = note
 	}
 	return status, checks
 }

@@ -55,8 +55,9 @@ type Store interface {
 	// back into it and returns how many there were. It drops those whose Forget time
 	// has come, where that does not happen by itself.
 	Sweep(ctx context.Context) (int, error)
-	// Check reports whether the store can be written to now.
-	Check(ctx context.Context) error
+	// Check reports whether the store can be written to now, and keep what it is
+	// given. The note says what its operator might mend all the same.
+	Check(ctx context.Context) (note string, err error)
 }
 
 // Directory knows people and accounts. Failed look-ups are facts too
@@ -184,8 +185,8 @@ func (s *Service) create(ctx context.Context, r Request) error {
 	return nil
 }
 
-// Check reports whether commands can be recorded now.
-func (s *Service) Check(ctx context.Context) error { return s.store.Check(ctx) }
+// Check reports whether commands can be recorded now, with a note for the operator.
+func (s *Service) Check(ctx context.Context) (note string, err error) { return s.store.Check(ctx) }
 
 // wake tells a worker of this process that something is due. Other processes
 // and missed wakes are served by polling.

@@ -196,6 +196,8 @@ func (h *Handler) notRecorded(ctx context.Context, w http.ResponseWriter, key st
 		text = notRecordedText
 	case errors.Is(err, request.ErrTooMany):
 		text = tooManyText
+	case errors.Is(err, request.ErrNotReplicated):
+		text = notReplicatedText
 	}
 	h.log.Error("could not record a delivery", "delivery", key, "error", err)
 	go h.tell(context.WithoutCancel(ctx), key, text)

@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	foreignText     = "This app is not set up for your workspace. Nothing was done."
-	notRecordedText = "Nothing was recorded: the bot's store cannot be reached or written, so nothing will be run. Try again in a minute. If it is urgent, revoke the sessions in the Entra admin center (Users > the user > Revoke sessions)."
-	tooManyText     = "Nothing was recorded: too many presses are waiting on this card already. Try again in a minute."
-	unsureText      = "The bot's store did not confirm in time, so this may not have been recorded. Watch the channel for a moment before you try again: if it was recorded, it still takes effect."
+	foreignText       = "This app is not set up for your workspace. Nothing was done."
+	notRecordedText   = "Nothing was recorded: the bot's store cannot be reached or written, so nothing will be run. Try again in a minute. If it is urgent, revoke the sessions in the Entra admin center (Users > the user > Revoke sessions)."
+	tooManyText       = "Nothing was recorded: too many presses are waiting on this card already. Try again in a minute."
+	notReplicatedText = "Recorded, not yet replicated: too few copies of the bot's store answer, so nothing runs until they do. Then it goes on by itself; if it has not within a few minutes, send it again. If it is urgent, revoke the sessions in the Entra admin center (Users > the user > Revoke sessions)."
+	unsureText        = "The bot's store did not confirm in time, so this may not have been recorded. Watch the channel for a moment before you try again: if it was recorded, it still takes effect."
 )
 
 // The documented results, word for word

@@ -211,11 +211,11 @@ func put(tx *bolt.Tx, old, next request.Request) (request.Request, error) {
 }
 
 // Check implements request.Store by writing.
-func (b *Bolt) Check(ctx context.Context) error {
+func (b *Bolt) Check(ctx context.Context) (string, error) {
 	_, err := write(ctx, b, func(tx *bolt.Tx) (struct{}, error) {
 		return struct{}{}, tx.Bucket(bucketMeta).Put(keyCheck, []byte(b.now().UTC().Format(time.RFC3339)))
 	})
-	return err
+	return "", err
 }
 
 // Records yields the lines of the audit record, oldest first. It holds a read

@@ -96,7 +96,8 @@ func firstDue(tx *bolt.Tx, now time.Time) []byte {
 // Sweep implements request.Store. It reads beside the writers and takes the write
 // lock only for what is missing.
 func (b *Bolt) Sweep(ctx context.Context) (int, error) {
-	var missing []request.ID
+	var missing, old []request.ID
+	now := b.now()
 	err := boltError(b.db.View(func(tx *bolt.Tx) error {
 		due := tx.Bucket(bucketDue)
 		return tx.Bucket(bucketRequests).ForEach(func(_, blob []byte) error {
@@ -107,10 +108,16 @@ func (b *Bolt) Sweep(ctx context.Context) (int, error) {
 			if at := r.WakeAt(); !at.IsZero() && due.Get(dueKey(at, r.ID)) == nil {
 				missing = append(missing, r.ID)
 			}
+			if forgotten(r, now) {
+				old = append(old, r.ID)
+			}
 			return nil
 		})
 	}))
 	if err != nil {
+		return 0, err
+	}
+	if err := b.forget(ctx, old); err != nil {
 		return 0, err
 	}
 	for i, id := range missing {
@@ -119,4 +126,24 @@ func (b *Bolt) Sweep(ctx context.Context) (int, error) {
 		}
 	}
 	return len(missing), nil
+}
+
+// forget drops requests that still may be forgotten.
+func (b *Bolt) forget(ctx context.Context, ids []request.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := write(ctx, b, func(tx *bolt.Tx) (struct{}, error) {
+		for _, id := range ids {
+			r, err := getRow(tx, id)
+			if err != nil || !forgotten(r, b.now()) {
+				continue
+			}
+			if err := tx.Bucket(bucketRequests).Delete([]byte(id)); err != nil {
+				return struct{}{}, fmt.Errorf("forgetting request %s: %w", id, err)
+			}
+		}
+		return struct{}{}, nil
+	})
+	return err
 }

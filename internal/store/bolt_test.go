@@ -68,7 +68,7 @@ func TestBoltRefusesAnUnknownFormat(t *testing.T) {
 func TestBoltClosedIsUnavailable(t *testing.T) {
 	b := openBolt(t, filepath.Join(t.TempDir(), "state.db"))
 	_ = b.Close()
-	if err := b.Check(t.Context()); !errors.Is(err, request.ErrUnavailable) {
+	if _, err := b.Check(t.Context()); !errors.Is(err, request.ErrUnavailable) {
 		t.Errorf("Check after Close = %v, want ErrUnavailable", err)
 	}
 }

@@ -38,7 +38,7 @@ var stores = []struct {
 		return b
 	}},
 	{"redis", func(t *testing.T) contract {
-		s, err := OpenRedis(redistest.Start(t), audit.Chain)
+		s, err := OpenRedis(redistest.Start(t), 0, audit.Chain)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -386,8 +386,8 @@ func TestSweepOfAWholeIndexFindsNothing(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	each(t, func(t *testing.T, s contract) {
-		if err := s.Check(t.Context()); err != nil {
-			t.Errorf("Check = %v", err)
+		if note, err := s.Check(t.Context()); err != nil || note != "" {
+			t.Errorf("Check = %q, %v", note, err)
 		}
 	})
 }

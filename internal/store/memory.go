@@ -118,10 +118,20 @@ func (m *Memory) Claim(_ context.Context, lease time.Duration) (request.Request,
 }
 
 // Sweep implements request.Store; there is no separate index to lose.
-func (m *Memory) Sweep(context.Context) (int, error) { return 0, nil }
+func (m *Memory) Sweep(context.Context) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, blob := range m.rows {
+		r, err := decode(blob)
+		if err == nil && forgotten(r, m.now()) {
+			delete(m.rows, id)
+		}
+	}
+	return 0, nil
+}
 
 // Check implements request.Store.
-func (m *Memory) Check(context.Context) error { return nil }
+func (m *Memory) Check(context.Context) (string, error) { return "", nil }
 
 // Records yields the lines of the audit record as they were when it was called.
 func (m *Memory) Records(context.Context) iter.Seq2[[]byte, error] {

@@ -41,27 +41,22 @@ var (
 // Redis keeps everything in a Redis that several replicas share. Its clock is
 // the server's. Safe for concurrent use.
 type Redis struct {
-	client            *redis.Client
+	client            redis.UniversalClient
 	chain             request.Chain
 	read, swap, claim *redis.Script
+	replicas          int // how many have to have each write
 }
 
-// OpenRedis parses url (redis:// or rediss://, as go-redis reads it) and
-// returns a store on it. It does not connect: Check does.
-func OpenRedis(url string, chain request.Chain) (*Redis, error) {
-	opts, err := redis.ParseURL(url)
+// OpenRedis parses url (docs/operations.md has its forms) and returns a store on
+// it. Each write waits until so many of Redis's replicas have it. It does not
+// connect: Check does.
+func OpenRedis(url string, replicas int, chain request.Chain) (*Redis, error) {
+	client, err := openClient(url)
 	if err != nil {
-		return nil, errors.New("must be redis://[user:password@]host:port/db, or rediss:// for TLS") // err may quote the password
+		return nil, err
 	}
-	// go-redis would send a script again whose answer was lost, and our own
-	// success would come back as a conflict; swap retries with its token instead.
-	opts.MaxRetries = -1
-	opts.ContextTimeoutEnabled = true
-	opts.DialTimeout = 2 * time.Second
-	opts.ReadTimeout = 2 * time.Second
-	opts.WriteTimeout = 2 * time.Second
 	return &Redis{
-		client: redis.NewClient(opts), chain: chain,
+		client: client, chain: chain, replicas: replicas,
 		read: redis.NewScript(readLua), swap: redis.NewScript(swapLua), claim: redis.NewScript(claimLua),
 	}, nil
 }
@@ -183,7 +178,7 @@ func (s *Redis) update(ctx context.Context, id request.ID, from func(view) (requ
 		}
 		next.Version = r.Version + 1
 		swapped, again, err := s.try(ctx, v, r, next, recs)
-		if err != nil || swapped {
+		if err != nil || swapped { // both, where it stands and is not replicated
 			return next, err
 		}
 		lost = lost || again
@@ -216,27 +211,35 @@ func (s *Redis) try(ctx context.Context, v view, old, next request.Request, recs
 	if at := next.WakeAt(); !at.IsZero() {
 		wake = strconv.FormatInt(at.UnixMicro(), 10)
 	}
+	forget := ""
+	if !next.Forget.IsZero() {
+		forget = strconv.FormatInt(next.Forget.UnixMilli(), 10)
+	}
 	args := []any{
 		old.Version, rand.Text(), body, next.Lease.Fence, unixMicro(next.Lease.Until), unixMicro(next.Lease.At),
-		string(next.ID), wake, v.head.Count, v.head.Hash, head.Count, head.Hash,
+		string(next.ID), wake, v.head.Count, v.head.Hash, head.Count, head.Hash, forget,
 	}
 	for _, l := range lines {
 		args = append(args, l)
 	}
 	keys := []string{keyRow + string(next.ID), keyDueSet, keyLines, keyChain}
-	answer, err := s.swap.Run(ctx, s.client, keys, args...).Text()
-	if err != nil && ctx.Err() == nil && !errors.Is(redisError("", err), request.ErrUnavailable) {
+	answer, err := s.write(ctx, s.swap, keys, args...)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, request.ErrNotReplicated) && !errors.Is(redisError("", err), request.ErrUnavailable) {
 		// The answer was lost. The same token makes a second try harmless.
 		lost = true
-		answer, err = s.swap.Run(ctx, s.client, keys, args...).Text()
-		if err != nil {
+		answer, err = s.write(ctx, s.swap, keys, args...)
+		if err != nil && !errors.Is(err, request.ErrNotReplicated) {
 			return false, true, fmt.Errorf("writing request: %w", errUnsure)
 		}
 	}
-	if err != nil {
+	swapped = answer == "ok"
+	switch {
+	case errors.Is(err, request.ErrNotReplicated) && swapped:
+		return true, lost, fmt.Errorf("writing request: %w", err)
+	case err != nil && !errors.Is(err, request.ErrNotReplicated):
 		return false, false, redisError("writing request", err)
 	}
-	return answer == "ok", lost, nil
+	return swapped, lost, nil
 }
 
 func unixMicro(t time.Time) int64 {
@@ -244,14 +247,6 @@ func unixMicro(t time.Time) int64 {
 		return 0
 	}
 	return t.UnixMicro()
-}
-
-// Check implements request.Store by writing.
-func (s *Redis) Check(ctx context.Context) error {
-	if err := s.client.Set(ctx, keyProbe, "ok", time.Minute).Err(); err != nil {
-		return redisError("writing to Redis", err)
-	}
-	return nil
 }
 
 // Records yields the lines of the audit record, oldest first.

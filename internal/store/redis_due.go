@@ -18,12 +18,19 @@ func (s *Redis) Claim(ctx context.Context, lease time.Duration) (request.Request
 	if err != nil {
 		return request.Request{}, redisError("reading due index", err)
 	}
+	if err := s.enoughReplicas(ctx, len(first)); err != nil {
+		return request.Request{}, err
+	}
 	for _, z := range first {
 		id := fmt.Sprint(z.Member)
-		raw, err := s.claim.Run(ctx, s.client, []string{keyRow + id, keyDueSet},
-			id, lease.Microseconds(), newFence(), strconv.FormatFloat(z.Score, 'f', 0, 64)).StringSlice()
+		answer, err := s.write(ctx, s.claim, []string{keyRow + id, keyDueSet},
+			id, lease.Microseconds(), newFence(), strconv.FormatFloat(z.Score, 'f', 0, 64))
 		if err != nil {
 			return request.Request{}, redisError("claiming request", err)
+		}
+		raw, err := redis.NewCmdResult(answer, nil).StringSlice()
+		if err != nil {
+			return request.Request{}, fmt.Errorf("claiming request: %w", err)
 		}
 		switch raw[0] {
 		case "claimed":
@@ -36,10 +43,33 @@ func (s *Redis) Claim(ctx context.Context, lease time.Duration) (request.Request
 	return request.Request{}, request.ErrNothingDue
 }
 
-// Sweep implements request.Store.
+// enoughReplicas asks before a lease is taken that nobody may work on.
+func (s *Redis) enoughReplicas(ctx context.Context, due int) error {
+	if s.replicas == 0 || due == 0 {
+		return nil
+	}
+	node, err := s.node(ctx)
+	if err != nil {
+		return redisError("finding the server of our keys", err)
+	}
+	n, err := node.Do(ctx, "WAIT", s.replicas, 1).Int()
+	if err != nil {
+		return redisError("asking for replicas", err)
+	}
+	if n < s.replicas {
+		return fmt.Errorf("%w: REDIS_WAIT_REPLICAS is %d, and %d answer", request.ErrNotReplicated, s.replicas, n)
+	}
+	return nil
+}
+
+// Sweep implements request.Store. Redis forgets by itself.
 func (s *Redis) Sweep(ctx context.Context) (int, error) {
+	node, err := s.node(ctx)
+	if err != nil {
+		return 0, redisError("finding the server of our keys", err)
+	}
 	n := 0
-	scan := s.client.Scan(ctx, 0, keyRow+"*", 500).Iterator()
+	scan := node.Scan(ctx, 0, keyRow+"*", 500).Iterator()
 	for scan.Next(ctx) {
 		id := scan.Val()[len(keyRow):]
 		v, err := s.view(ctx, request.ID(id))

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/revoke-session/revoke-session/internal/audit"
 	"github.com/revoke-session/revoke-session/internal/request"
 	"github.com/revoke-session/revoke-session/internal/store/redistest"
@@ -18,7 +20,7 @@ import (
 
 func openRedis(t *testing.T, url string) *Redis {
 	t.Helper()
-	s, err := OpenRedis(url, audit.Chain)
+	s, err := OpenRedis(url, 0, audit.Chain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,8 +44,9 @@ func TestRedisSweepMendsTheIndex(t *testing.T) {
 
 func TestRedisDownIsUnavailable(t *testing.T) {
 	s := openRedis(t, "redis://127.0.0.1:1/0")
+	_, checked := s.Check(t.Context())
 	for name, err := range map[string]error{
-		"Check":  s.Check(t.Context()),
+		"Check":  checked,
 		"Create": s.Create(t.Context(), request.Request{ID: "r1"}, due(0)),
 	} {
 		if !errors.Is(err, request.ErrUnavailable) {
@@ -53,7 +56,7 @@ func TestRedisDownIsUnavailable(t *testing.T) {
 }
 
 func TestRedisURLErrorsKeepThePassword(t *testing.T) {
-	_, err := OpenRedis("http://:hunter2@contoso.com", audit.Chain)
+	_, err := OpenRedis("http://:hunter2@contoso.com", 0, audit.Chain)
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("OpenRedis = %v, want an error without the password", err)
 	}
@@ -64,7 +67,7 @@ func TestRedisURLErrorsKeepThePassword(t *testing.T) {
 func TestRedisLostReplyIsNotAConflict(t *testing.T) {
 	direct := openRedis(t, redistest.Start(t))
 	create(t, direct, "r1", due(time.Hour))
-	u, err := url.Parse("redis://" + direct.client.Options().Addr)
+	u, err := url.Parse("redis://" + direct.client.(*redis.Client).Options().Addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,11 @@ func decode(blob []byte) (request.Request, error) {
 	return r, nil
 }
 
+// forgotten reports whether a request's time to be forgotten has come.
+func forgotten(r request.Request, now time.Time) bool {
+	return !r.Forget.IsZero() && !now.Before(r.Forget) && r.WakeAt().IsZero()
+}
+
 // unchanged is the update that changes nothing but the request's place in the
 // due index, if that was wrong.
 func unchanged(r request.Request, _ time.Time) (request.Request, []request.Record, error) {

@@ -4,7 +4,7 @@
 --       4 fence, 5 lease until, 6 lease at (microseconds), 7 id,
 --       8 wake time in microseconds ('' : not in the index),
 --       9 count and 10 hash of the chain expected, 11 count and 12 hash after,
---       13.. audit lines
+--       13 when it may be forgotten in milliseconds ('' : never), 14.. audit lines
 -- Returns: 'ok', or 'conflict' with nothing changed.
 local have = redis.call('HMGET', KEYS[1], 'version', 'op')
 if have[2] == ARGV[2] then
@@ -13,18 +13,23 @@ end
 if (have[1] or '0') ~= ARGV[1] then
   return 'conflict'
 end
-if #ARGV > 12 then
+if #ARGV > 13 then
   local head = redis.call('HMGET', KEYS[4], 'count', 'hash')
   if (head[1] or '0') ~= ARGV[9] or (head[2] or '') ~= ARGV[10] then
     return 'conflict'
   end
-  for i = 13, #ARGV do
+  for i = 14, #ARGV do
     redis.call('RPUSH', KEYS[3], ARGV[i])
   end
   redis.call('HSET', KEYS[4], 'count', ARGV[11], 'hash', ARGV[12])
 end
 redis.call('HSET', KEYS[1], 'version', string.format('%.0f', tonumber(ARGV[1]) + 1), 'op', ARGV[2],
   'request', ARGV[3], 'fence', ARGV[4], 'until', ARGV[5], 'at', ARGV[6])
+if ARGV[13] == '' then
+  redis.call('PERSIST', KEYS[1])
+else
+  redis.call('PEXPIREAT', KEYS[1], ARGV[13])
+end
 if ARGV[8] == '' then
   redis.call('ZREM', KEYS[2], ARGV[7])
 else
