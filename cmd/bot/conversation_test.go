@@ -499,9 +499,13 @@ func renameVerb(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(storyOf(ts).world.SetUPN(args[0], args[1]))
 }
 
-// logVerb: what the bot's log says, or does not.
+// logVerb: what the bot's log comes to say, or does not say.
 func logVerb(ts *testscript.TestScript, neg bool, args []string) {
-	if compile(ts, args[0]).MatchString(storyOf(ts).logs.String()) == neg {
+	re, deadline := compile(ts, args[0]), time.Now().Add(patience)
+	for !neg && !re.MatchString(storyOf(ts).logs.String()) && time.Now().Before(deadline) {
+		time.Sleep(time.Millisecond)
+	}
+	if re.MatchString(storyOf(ts).logs.String()) == neg {
 		ts.Fatalf("the bot's log: %s", storyOf(ts).logs.String())
 	}
 }

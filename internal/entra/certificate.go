@@ -41,6 +41,9 @@ type certificateFile struct {
 	again  time.Time // if not zero: read it again then, even if it has not changed
 }
 
+// rereadAfter is when a file that could not be used is read again.
+const rereadAfter = 30 * time.Second
+
 // stamp is how a change is noticed without reading. It is zero without a file.
 type stamp struct {
 	modified time.Time
@@ -65,7 +68,10 @@ func (f *certificateFile) changed() bool {
 		return false
 	}
 	other, err := f.load()
-	if err != nil {
+	if err != nil && f.again.IsZero() {
+		f.again = time.Now().Add(rereadAfter) // it may become readable without changing
+	}
+	if err != nil && !same {
 		f.log.Warn("certificate file cannot be used; the certificate loaded before stays in use", "path", f.path, "error", err)
 	}
 	return other

@@ -121,6 +121,49 @@ func TestUnconfirmedIsShownBeforeItRuns(t *testing.T) {
 	}
 }
 
+// The operator's permission counts when it runs, not when it was asked for.
+func TestAllowUnconfirmedIsWithdrawn(t *testing.T) {
+	allowed, forbidden := Policy{TTL: policy.TTL, AllowUnconfirmed: true}, Policy{TTL: policy.TTL}
+	r, _ := asked(t, allowed, func(r *Request, _ *Verified) { r.Command.Unconfirmed, r.Command.Reason = true, "INC-42" })
+	r.Card.TS = "1.1"
+	stopped, recs, err := forbidden.Next(r, Started{Plan: thePlan}, t0)
+	if err != nil || stopped.State != Finished || stopped.Outcome.Trouble != AloneForbidden || stopped.Outcome.Result != Failed || len(recs) != 1 {
+		t.Errorf("approved before: %s, %+v, %v; want result 4, alone forbidden", stopped.State, stopped.Outcome, err)
+	}
+	begun, _, err := allowed.Next(r, Started{Plan: thePlan}, t0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, _, err := forbidden.Next(begun, Started{Plan: thePlan}, t0)
+	if err != nil || held.State != Executing || held.Hold != AloneForbidden {
+		t.Errorf("begun before: %s, hold %q, %v; want a look only", held.State, held.Hold, err)
+	}
+}
+
+// A press that does not say which plan it saw is good for a plan that never changed.
+func TestPressWithoutAPlan(t *testing.T) {
+	renamed := target
+	renamed.UPN = "m.allory@contoso.com"
+	r := pending(t)
+	for _, key := range []string{"first", "second, in the same moment"} {
+		r = next(t, r, Pressed{Press{Key: key, Verb: Confirm, By: origin(bob), MessageTS: "1.1"}}, t0)
+		r = next(t, r, Judged{Key: key, At: t0, Caller: bob, Place: Ours, Requester: alice, Target: renamed, Plan: planFor(renamed)}, t0)
+		if r.State != Pending {
+			t.Fatalf("%s: %s, want a plan that nobody has seen not to be confirmed", key, r.State)
+		}
+	}
+}
+
+// A request that this version cannot read the command of is answered, not kept open.
+func TestCommandOfAnotherVersion(t *testing.T) {
+	r := received()
+	r.Command = Command{}
+	r = next(t, r, Verified{Caller: alice, Place: Ours, Target: Target{Account: AccountMissing}}, t0)
+	if r.State != Refused || len(r.Replies) != 1 || r.Replies[0].Reason != CommandTooOld {
+		t.Errorf("%s, %+v; want refused and command-too-old", r.State, r.Replies)
+	}
+}
+
 func TestPlanIsBound(t *testing.T) {
 	r := pending(t)
 	r.Thread.PlanWanted, r.Thread.PlanTS = true, "1.5"

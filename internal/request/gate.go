@@ -10,7 +10,7 @@ func (p Policy) mayAsk(r Request, e Verified, now time.Time) (Reason, Fault) {
 	if p.Disabled {
 		return CommandDisabled, Fault{}
 	}
-	if now.Sub(r.Received) > p.TTL {
+	if now.Sub(r.Received) > p.TTL || !r.known() { // or of a version that stored it differently
 		return CommandTooOld, Fault{}
 	}
 	place := e.Place
@@ -169,7 +169,9 @@ func mayConfirm(r Request, press Press, e Judged) (Reason, Fault) {
 	if !sameAccount(r.Target, e.Target) {
 		return TargetChanged, Fault{}
 	}
-	if len(r.Plan.changes(e.Plan)) > 0 || press.Plan != "" && press.Plan != r.Plan.Code() {
+	// A press that does not say which plan it saw counts for one that never changed.
+	sawAnother := press.Plan != r.Plan.Code() && (press.Plan != "" || len(r.Changes) > 0)
+	if sawAnother || len(r.Plan.changes(e.Plan)) > 0 {
 		return PlanChanged, Fault{}
 	}
 	return "", Fault{}

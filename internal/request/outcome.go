@@ -33,6 +33,7 @@ const (
 	NameNotKnown       Trouble = "name-not-known"   // SharePoint does not know the sign-in name, Entra does
 	FeatureDisabled    Trouble = "feature-disabled" // SharePoint has the feature switched off for the tenant
 	SwitchedOff        Trouble = "switched-off"     // the bot's operator has
+	AloneForbidden     Trouble = "alone-forbidden"  // the operator no longer allows to run without a second person
 	RoleLost           Trouble = "role-lost"        // requester or approver no longer an administrator
 	RoleUnknown        Trouble = "role-unknown"     // their roles could not be read again
 	TargetDiffers      Trouble = "target-differs"   // the account changed after it was confirmed
@@ -76,6 +77,8 @@ type Part struct {
 	Result  Result  `json:"result"`
 	Trouble Trouble `json:"trouble,omitempty"`
 	Fault   Fault   `json:"fault,omitzero"`
+	// AnswerLost says that the effect was read back and not answered.
+	AnswerLost bool `json:"answer_lost,omitempty"`
 }
 
 // after is o with what the attempts before it have shown.

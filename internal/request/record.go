@@ -1,6 +1,9 @@
 package request
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Actor is the person a record is about: the Slack account that acted and the
 // Entra account it was found to be.
@@ -27,6 +30,7 @@ type Record struct {
 	Approver          string   `json:"approver,omitempty"`
 	Target            string   `json:"target,omitempty"`
 	TargetUPN         string   `json:"target_upn,omitempty"`
+	Named             string   `json:"named,omitempty"`         // the target as typed, where no account was found for it
 	Plan              string   `json:"plan,omitempty"`          // the plan's code
 	Justification     string   `json:"justification,omitempty"` // the requester's -Reason
 	Unconfirmed       bool     `json:"unconfirmed,omitempty"`   // no second person's word was needed
@@ -57,9 +61,17 @@ func (r Request) record(event string, actor Caller, now time.Time) Record {
 		Time: now.UTC(), Request: r.ID, Event: event, State: r.State, Actor: actor.actor(),
 		Requester: r.Requester.ObjectID, RequesterEvidence: r.Requester.Evidence, Approver: r.Approver.ObjectID,
 		Target: r.Target.ObjectID, TargetUPN: r.Target.UPN, Plan: r.Plan.Code(),
-		Justification: r.Command.Reason, Unconfirmed: r.Command.Unconfirmed,
+		Named: r.named(), Justification: r.Command.Reason, Unconfirmed: r.Command.Unconfirmed && r.Authorized(),
 		Channel: r.Origin.Channel, Message: r.Card.TS,
 	}
+}
+
+// named is whom the command meant, where that led to no account.
+func (r Request) named() string {
+	if r.Target.ObjectID != "" {
+		return ""
+	}
+	return cmp.Or(r.Command.User, r.Command.Mention)
 }
 
 func (rec Record) allowed() Record {

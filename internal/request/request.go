@@ -188,6 +188,7 @@ type Request struct {
 	ApprovedAt time.Time `json:"approved_at,omitzero"` // when it was allowed to run
 	CheckedAt  time.Time `json:"checked_at,omitzero"`  // when both roles and the target were last read
 	Attempts   int       `json:"attempts,omitempty"`   // how often Executing was entered
+	BegunAt    time.Time `json:"begun_at,omitzero"`    // and when first
 	Hold       Trouble   `json:"hold,omitempty"`       // why the current attempt may only look for an effect
 	HoldFault  Fault     `json:"hold_fault,omitzero"`
 	RunAt      time.Time `json:"run_at,omitzero"` // when to ask again, where Microsoft said to come back later

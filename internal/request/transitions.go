@@ -21,7 +21,7 @@ const (
 	// JudgeGrace is how long after a card's time a press that was in time is still
 	// judged: a slow look-up or a restart must not turn it into a late one.
 	JudgeGrace = time.Minute
-	// GiveUpAfter is how long after its approval a revocation is tried again where
+	// GiveUpAfter is how long after its first attempt a revocation is tried again where
 	// Microsoft throttles or does not answer. Then somebody has to do it by hand, and
 	// should know soon.
 	GiveUpAfter = 40 * time.Second
@@ -186,7 +186,7 @@ func later(a, b time.Time) time.Time {
 }
 
 func (p Policy) verified(r Request, e Verified, now time.Time) (Request, []Record, error) {
-	if r.State != Received || !r.known() {
+	if r.State != Received {
 		return r, nil, ErrNothingToDo
 	}
 	r.Requester, r.Target = e.Caller, e.Target
@@ -306,8 +306,13 @@ func (p Policy) started(r Request, e Started, now time.Time) (Request, []Record,
 	if r.State == Approved && now.Sub(r.ApprovedAt) > RunWithin {
 		return executed(r, Outcome{Result: Failed, Trouble: TooOld, At: now}, now)
 	}
-	if r.State == Approved && p.Disabled {
-		return executed(r, Outcome{Result: NotAvailable, Trouble: SwitchedOff, At: now}, now)
+	forbids := p.forbids(r)
+	if r.State == Approved && forbids != NoTrouble {
+		o := Outcome{Result: Failed, Trouble: forbids, At: now}
+		if forbids == SwitchedOff {
+			o.Result = NotAvailable
+		}
+		return executed(r, o, now)
 	}
 	if e.Evidence == nil && now.Sub(r.CheckedAt) > FreshFor {
 		return r, nil, ErrStale
@@ -333,12 +338,27 @@ func (p Policy) started(r Request, e Started, now time.Time) (Request, []Record,
 	if now.Sub(r.ApprovedAt) > RunWithin {
 		r.Hold, r.HoldFault = TooOld, Fault{}
 	}
-	if p.Disabled {
-		r.Hold, r.HoldFault = SwitchedOff, Fault{}
+	if forbids != NoTrouble {
+		r.Hold, r.HoldFault = forbids, Fault{}
+	}
+	if r.Attempts == 0 {
+		r.BegunAt = now
 	}
 	r.State, r.RunAt = Executing, time.Time{}
 	r.Attempts++
 	return r, []Record{r.record("execute", r.actor(), now)}, nil
+}
+
+// forbids is what the operator's settings have against running r now: they may
+// have changed since it was approved.
+func (p Policy) forbids(r Request) Trouble {
+	switch {
+	case p.Disabled:
+		return SwitchedOff
+	case r.Command.Unconfirmed && !p.AllowUnconfirmed:
+		return AloneForbidden
+	}
+	return NoTrouble
 }
 
 // ErrStale is returned by Next when the effect needs a fresh look at both
@@ -350,7 +370,7 @@ func executed(r Request, o Outcome, now time.Time) (Request, []Record, error) {
 		return r, nil, ErrNothingToDo
 	}
 	o = o.after(r.SoFar)
-	if at := now.Add(o.RetryAfter); r.State == Executing && o.RetryAfter > 0 && at.Before(r.ApprovedAt.Add(GiveUpAfter)) {
+	if at := now.Add(o.RetryAfter); r.State == Executing && o.RetryAfter > 0 && at.Before(r.BegunAt.Add(GiveUpAfter)) {
 		r.SoFar, r.RunAt = o, at
 		rec := r.record("postpone", r.actor(), now)
 		rec.Outcome = &o

@@ -17,7 +17,6 @@ const longPause = 2 * time.Second
 type attempt struct {
 	look   *lookback
 	target request.Target
-	before time.Time
 	what   string // names the call
 	system request.System
 	send   func(ctx context.Context) reply
@@ -37,7 +36,7 @@ type Backoff func(n int, err error) time.Duration
 func (t *attempt) run(ctx context.Context, a request.Attempt) request.Outcome {
 	o := request.Outcome{Result: request.Failed, At: time.Now().UTC()}
 	if a.Resumed {
-		if o = t.look.once(ctx, t.target.ObjectID, t.before, o); o.ReadBack {
+		if o = t.look.once(ctx, t.target.ObjectID, a.Before, o); o.ReadBack {
 			return lost(o)
 		}
 	}
@@ -45,14 +44,14 @@ func (t *attempt) run(ctx context.Context, a request.Attempt) request.Outcome {
 		return held(o, a)
 	}
 	doubt := a.Resumed // something may have happened that no answer told of
-	o, doubt = t.ask(ctx, o, doubt)
+	o, doubt = t.ask(ctx, a, o, doubt)
 	if o.ReadBack || !doubt {
 		return o
 	}
 	// One last look: the caller's time may have ended while an answer was awaited.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), request.LastLook)
 	defer cancel()
-	if o = t.look.once(last, t.target.ObjectID, t.before, o); o.ReadBack {
+	if o = t.look.once(last, t.target.ObjectID, a.Before, o); o.ReadBack {
 		return lost(o)
 	}
 	o.Unsure = true
@@ -61,7 +60,7 @@ func (t *attempt) run(ctx context.Context, a request.Attempt) request.Outcome {
 
 // ask sends until the answer is clear or the time is over. It reports whether
 // something may have happened that no answer told of.
-func (t *attempt) ask(ctx context.Context, o request.Outcome, doubt bool) (request.Outcome, bool) {
+func (t *attempt) ask(ctx context.Context, a request.Attempt, o request.Outcome, doubt bool) (request.Outcome, bool) {
 	o.Trouble = request.Unreachable // until there is an answer
 	wait := time.Duration(0)
 	for try := 1; ctx.Err() == nil && (try == 1 || wait < longPause && pause(ctx, wait)); try++ {
@@ -79,12 +78,12 @@ func (t *attempt) ask(ctx context.Context, o request.Outcome, doubt bool) (reque
 		}
 		switch r.verdict {
 		case took:
-			return t.look.until(ctx, t.target.ObjectID, t.before, o, t.readBacks), false
+			return t.look.until(ctx, t.target.ObjectID, a.Before, o, t.readBacks), false
 		case refused:
 			return o, doubt
 		case unclear:
 			doubt = true
-			if o = t.look.once(ctx, t.target.ObjectID, t.before, o); o.ReadBack {
+			if o = t.look.once(ctx, t.target.ObjectID, a.Before, o); o.ReadBack {
 				return lost(o), doubt
 			}
 		case later:
@@ -94,22 +93,18 @@ func (t *attempt) ask(ctx context.Context, o request.Outcome, doubt bool) (reque
 	return o, doubt
 }
 
-// held is the outcome of an attempt that might only look, and found nothing.
+// held is the outcome of an attempt that might only look, and found nothing. That
+// excludes nothing: the directory's copies lag, and SharePoint's effect need not show
+// there.
 func held(o request.Outcome, a request.Attempt) request.Outcome {
-	o.Trouble, o.Fault = a.Hold, a.Fault
-	switch {
-	case a.Resumed && o.ValidFrom.IsZero(): // could not look: an effect is not excluded
-		o.Trouble = request.Unreachable
-	case a.Hold == request.SwitchedOff:
-		o.Result = request.NotAvailable
-	}
+	o.Trouble, o.Fault, o.Unsure = a.Hold, a.Fault, a.Resumed
 	return o
 }
 
 // lost is the outcome where the effect is proven although its answer is missing.
 func lost(o request.Outcome) request.Outcome {
 	o.Result, o.Trouble, o.Fault, o.AnswerLost = request.SignedOutWithinHour, request.NoTrouble, request.Fault{}, true
-	o.RetryAfter = 0
+	o.RetryAfter, o.Unsure = 0, false
 	return o
 }
 

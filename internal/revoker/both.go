@@ -2,6 +2,7 @@ package revoker
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/revoke-session/revoke-session/internal/request"
@@ -25,29 +26,33 @@ func NewBoth(s *SharePoint, g *Graph) *Both { return &Both{sharepoint: s, graph:
 func (b *Both) Plan(t request.Target) request.Plan {
 	p := b.graph.Plan(t)
 	p.Revoker = string(request.SharePoint) + ", then " + string(request.Graph)
-	p.Calls = append([]request.Call{b.sharepoint.call()}, p.Calls...)
+	p.Calls = append(b.sharepoint.Plan(t).Calls, p.Calls...)
 	return p
 }
 
-// Revoke implements request.Revoker.
+// Revoke implements request.Revoker. What an earlier attempt did is looked at once,
+// for both: which of them it was cannot be told.
 func (b *Both) Revoke(ctx context.Context, p request.Plan, a request.Attempt) request.Outcome {
-	if a.Resumed || a.Hold != request.NoTrouble {
-		// Which of the two had its effect cannot be told from what is read back.
-		o := request.Outcome{Result: request.Failed, At: time.Now().UTC()}
-		if a.Resumed {
-			o = b.graph.look.once(ctx, p.Target.ObjectID, a.Before, o)
-		}
-		if o.ReadBack {
+	o := request.Outcome{Result: request.Failed, At: time.Now().UTC()}
+	if a.Resumed {
+		if o = b.graph.look.once(ctx, p.Target.ObjectID, a.Before, o); o.ReadBack {
 			return lost(o)
 		}
-		if a.Hold != request.NoTrouble {
-			return held(o, a)
-		}
+	}
+	if a.Hold != request.NoTrouble {
+		return held(o, a)
 	}
 	first, cancel := context.WithTimeout(ctx, sharePointWithin)
 	defer cancel()
-	s := b.sharepoint.revoke(first, p, a, 0)
-	return combined(s, b.graph.Revoke(ctx, p, a))
+	s := b.sharepoint.Revoke(first, p, request.Attempt{Before: a.Before})
+	before := a.Before
+	if s.ValidFrom.After(before) { // what proves Graph's effect has to be later than SharePoint's
+		before = s.ValidFrom
+	}
+	one := combined(s, b.graph.Revoke(ctx, p, request.Attempt{Before: before}))
+	one.Steps, one.RequestIDs = append(o.Steps, one.Steps...), append(o.RequestIDs, one.RequestIDs...)
+	one.Unsure = one.Unsure || a.Resumed && !succeeded(one)
+	return one
 }
 
 func succeeded(o request.Outcome) bool {
@@ -60,16 +65,28 @@ func combined(s, g request.Outcome) request.Outcome {
 	if succeeded(s) && (!succeeded(g) || s.Result < g.Result) {
 		one.Result, one.Trouble, one.Fault, one.AnswerLost = s.Result, s.Trouble, s.Fault, s.AnswerLost
 	}
+	if one.ValidFrom.IsZero() {
+		one.ValidFrom = s.ValidFrom
+	}
+	one.ReadBack = s.ReadBack || g.ReadBack
 	one.Sends = s.Sends + g.Sends
-	one.RequestIDs = append(append([]string(nil), s.RequestIDs...), g.RequestIDs...)
-	one.Steps = append(append([]request.Step(nil), s.Steps...), g.Steps...)
+	one.RequestIDs = append(slices.Clone(s.RequestIDs), g.RequestIDs...)
+	one.Steps = append(slices.Clone(s.Steps), g.Steps...)
 	one.Parts = []request.Part{part(request.SharePoint, s), part(request.Graph, g)}
 	if one.Unsure, one.RetryAfter = false, 0; !succeeded(one) {
-		one.Unsure, one.RetryAfter = s.Unsure || g.Unsure, max(s.RetryAfter, g.RetryAfter)
+		one.Unsure, one.RetryAfter = s.Unsure || g.Unsure, sooner(s.RetryAfter, g.RetryAfter)
 	}
 	return one
 }
 
+// sooner is the shorter of two waits, of which zero is none.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
 func part(system request.System, o request.Outcome) request.Part {
-	return request.Part{System: system, Result: o.Result, Trouble: o.Trouble, Fault: o.Fault}
+	return request.Part{System: system, Result: o.Result, Trouble: o.Trouble, Fault: o.Fault, AnswerLost: o.AnswerLost}
 }

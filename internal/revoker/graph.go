@@ -43,7 +43,7 @@ const graphReadBacks = 3
 // Revoke implements request.Revoker.
 func (g *Graph) Revoke(ctx context.Context, p request.Plan, a request.Attempt) request.Outcome {
 	t := attempt{
-		look: g.look, target: p.Target, before: a.Before, readBacks: graphReadBacks,
+		look: g.look, target: p.Target, readBacks: graphReadBacks,
 		what: "revoke sign-in sessions", system: request.Graph, backoff: g.backoff,
 	}
 	t.send = func(ctx context.Context) reply {

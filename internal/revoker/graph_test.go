@@ -18,14 +18,14 @@ func TestRevokeResumed(t *testing.T) {
 	}
 	done := afterEffect(current) // an earlier attempt had its effect
 	found := request.Outcome{Result: request.SignedOutWithinHour, ValidFrom: moved, ReadBack: true, AnswerLost: true, RequestIDs: []string{"get-1"}}
-	tooOld := request.Outcome{Result: request.Failed, Trouble: request.TooOld, ValidFrom: before, RequestIDs: []string{"get-1"}}
+	tooOld := request.Outcome{Result: request.Failed, Trouble: request.TooOld, ValidFrom: before, RequestIDs: []string{"get-1"}, Unsure: true}
 	runAll(t, []story{
 		{name: "moved", attempt: resumed(request.NoTrouble), gets: []answer{done}, want: found, nGets: 1},
 		{name: "moved, may not send", attempt: resumed(request.TooOld), gets: []answer{done}, want: found, nGets: 1},
 		{name: "not moved, may not send", attempt: resumed(request.TooOld), want: tooOld, nGets: 1},
 		{
 			name: "not readable, may not send", attempt: resumed(request.TooOld), gets: []answer{refuse(403, "Authorization_RequestDenied")},
-			want: request.Outcome{Result: request.Failed, Trouble: request.Unreachable}, nGets: 1, noAnswer: true,
+			want: request.Outcome{Result: request.Failed, Trouble: request.TooOld, Unsure: true}, nGets: 1, noAnswer: true,
 		},
 		{
 			name: "not moved", attempt: resumed(request.NoTrouble), nPosts: 1, nGets: 2,
@@ -142,7 +142,7 @@ func TestPlanIsWhatIsCalled(t *testing.T) {
 	t.Parallel()
 	const post, back, state = "POST /v1.0/users/" + oid + "/revokeSignInSessions",
 		"GET /v1.0/users/" + oid + "?$select=id,signInSessionsValidFromDateTime", "POST " + revokeAll
-	for by, want := range map[string][]string{"graph": {post, back}, "sharepoint": {state, back}, "both": {state, post, back}} {
+	for by, want := range map[string][]string{"graph": {post, back}, "sharepoint": {state, back}, "both": {state, back, post, back}} {
 		t.Run(by, func(t *testing.T) { planIsWhatIsCalled(t, by, want) })
 	}
 }

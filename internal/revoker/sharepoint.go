@@ -40,13 +40,12 @@ const revokeAll = "/_api/Microsoft.Online.SharePoint.TenantManagement.Office365T
 func (s *SharePoint) Plan(t request.Target) request.Plan {
 	return request.Plan{
 		Revoker: string(request.SharePoint), Tenant: s.tenant, Target: t,
-		Calls:      []request.Call{s.call(), s.look.call(t.ObjectID)},
+		Calls: []request.Call{
+			{Method: http.MethodPost, URL: s.effects.URL(revokeAll), Why: "what the cmdlet calls: signs the sign-in name out everywhere"},
+			s.look.call(t.ObjectID),
+		},
 		DoesNotEnd: doesNotEnd,
 	}
-}
-
-func (s *SharePoint) call() request.Call {
-	return request.Call{Method: http.MethodPost, URL: s.effects.URL(revokeAll), Why: "what the cmdlet calls: signs the sign-in name out everywhere"}
 }
 
 // Revoke implements request.Revoker. No source shows that the call moves
@@ -54,12 +53,8 @@ func (s *SharePoint) call() request.Call {
 // proves nothing. Asking again after an unclear answer is safe, because signing
 // out twice is the same as once.
 func (s *SharePoint) Revoke(ctx context.Context, p request.Plan, a request.Attempt) request.Outcome {
-	return s.revoke(ctx, p, a, 1)
-}
-
-func (s *SharePoint) revoke(ctx context.Context, p request.Plan, a request.Attempt, readBacks int) request.Outcome {
 	t := attempt{
-		look: s.look, target: p.Target, before: a.Before, readBacks: readBacks,
+		look: s.look, target: p.Target, readBacks: 1,
 		what: "revoke all user sessions", system: request.SharePoint, backoff: s.backoff,
 	}
 	t.send = func(ctx context.Context) reply {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/revoke-session/revoke-session/internal/entra"
 	"github.com/revoke-session/revoke-session/internal/request"
@@ -77,11 +78,11 @@ func TestSharePointTroubles(t *testing.T) {
 		},
 		{
 			name: "may not send any more", attempt: request.Attempt{Before: before, Resumed: true, Hold: request.RoleLost}, nGets: 1,
-			want: request.Outcome{Result: request.Failed, Trouble: request.RoleLost, ValidFrom: before, RequestIDs: []string{"get-1"}},
+			want: request.Outcome{Result: request.Failed, Trouble: request.RoleLost, ValidFrom: before, RequestIDs: []string{"get-1"}, Unsure: true},
 		},
 		{
 			name: "switched off meanwhile", attempt: request.Attempt{Before: before, Resumed: true, Hold: request.SwitchedOff}, nGets: 1,
-			want: request.Outcome{Result: request.NotAvailable, Trouble: request.SwitchedOff, ValidFrom: before, RequestIDs: []string{"get-1"}},
+			want: request.Outcome{Result: request.Failed, Trouble: request.SwitchedOff, ValidFrom: before, RequestIDs: []string{"get-1"}, Unsure: true},
 		},
 	}
 	for i := range stories {
@@ -102,18 +103,21 @@ func TestBoth(t *testing.T) {
 	disabled := part(request.SharePoint, request.NotAvailable, request.FeatureDisabled, spFault(200, ""))
 	unknown := part(request.SharePoint, request.NotFound, request.NameNotKnown, spFault(200, ""))
 	gone := part(request.Graph, request.NotFound, request.TargetGone, fault(404, "Request_ResourceNotFound", "post-1"))
-	moveds := func(result request.Result, parts ...request.Part) request.Outcome {
-		return request.Outcome{Result: result, ValidFrom: moved, ReadBack: true, Sends: 2, RequestIDs: []string{"sp-1", "post-1", "get-1"}, Parts: parts}
+	moveds := func(result request.Result, ids []string, parts ...request.Part) request.Outcome {
+		return request.Outcome{Result: result, ValidFrom: moved, ReadBack: true, Sends: 2, RequestIDs: ids, Parts: parts}
 	}
 	failed := func(result request.Result, trouble request.Trouble, f request.Fault, parts ...request.Part) request.Outcome {
 		return request.Outcome{Result: result, Trouble: trouble, Fault: f, Sends: 2, RequestIDs: []string{"sp-1", "post-1"}, Parts: parts}
 	}
 	no := []answer{refuse(403, "x")}
+	looked := []string{"sp-1", "get-1", "post-1", "get-2"}
 	stories := []story{
-		{name: "4 and true", want: moveds(request.SignedOut, atOnce, accepted), nStates: 1, nPosts: 1, nGets: 1},
-		{name: "3 and true", states: []answer{stateIs(3)}, want: moveds(request.SignedOutWithinHour, part(request.SharePoint, request.SignedOutWithinHour, "", request.Fault{}), accepted), nStates: 1, nPosts: 1, nGets: 1},
-		{name: "disabled and true", states: []answer{stateIs(0)}, want: moveds(request.SignedOutWithinHour, disabled, accepted), nStates: 1, nPosts: 1, nGets: 1},
-		{name: "4 and forbidden", posts: no, want: failed(request.SignedOut, "", request.Fault{}, atOnce, forbidden), nStates: 1, nPosts: 1},
+		{name: "4 and true", want: moveds(request.SignedOut, looked, atOnce, accepted), nStates: 1, nPosts: 1, nGets: 2},
+		{name: "3 and true", states: []answer{stateIs(3)}, want: moveds(request.SignedOutWithinHour, looked, part(request.SharePoint, request.SignedOutWithinHour, "", request.Fault{}), accepted), nStates: 1, nPosts: 1, nGets: 2},
+		{name: "disabled and true", states: []answer{stateIs(0)}, want: moveds(request.SignedOutWithinHour, []string{"sp-1", "post-1", "get-1"}, disabled, accepted), nStates: 1, nPosts: 1, nGets: 1},
+		{name: "4 and forbidden", posts: no, want: request.Outcome{
+			Result: request.SignedOut, ValidFrom: before, Sends: 2, RequestIDs: []string{"sp-1", "get-1", "post-1"}, Parts: []request.Part{atOnce, forbidden},
+		}, nStates: 1, nPosts: 1, nGets: 1},
 		{name: "disabled and forbidden", states: []answer{stateIs(0)}, posts: no, want: failed(request.Failed, request.Forbidden, fault(403, "x", "post-1"), disabled, forbidden), nStates: 1, nPosts: 1},
 		{name: "unknown and gone", states: []answer{stateIs(1)}, posts: []answer{refuse(404, "Request_ResourceNotFound")}, want: failed(request.NotFound, request.TargetGone, fault(404, "Request_ResourceNotFound", "post-1"), unknown, gone), nStates: 1, nPosts: 1},
 		{
@@ -122,13 +126,35 @@ func TestBoth(t *testing.T) {
 		},
 		{
 			name: "begun before, may not send", attempt: request.Attempt{Before: before, Resumed: true, Hold: request.TooOld}, nGets: 1,
-			want: request.Outcome{Result: request.Failed, Trouble: request.TooOld, ValidFrom: before, RequestIDs: []string{"get-1"}},
+			want: request.Outcome{Result: request.Failed, Trouble: request.TooOld, ValidFrom: before, RequestIDs: []string{"get-1"}, Unsure: true},
 		},
 	}
 	for i := range stories {
 		stories[i].by = "both"
 	}
 	runAll(t, stories)
+	// SharePoint's effect is no proof of Graph's, neither in this attempt nor after one
+	// that ended in the middle.
+	for name, a := range map[string]request.Attempt{"first": first, "resumed": {Before: before, Resumed: true}} {
+		t.Run("moved by SharePoint, Graph refuses, "+name, func(t *testing.T) {
+			g := start(t)
+			g.states, g.posts = []answer{afterEffect(stateIs(4))}, no
+			r := g.revokers()["both"]
+			got := r.Revoke(t.Context(), r.Plan(mallory), a)
+			if posts, _ := g.counts(); posts != 1 || len(got.Parts) != 2 || got.Parts[1] != forbidden {
+				t.Errorf("Graph was asked %d times, parts %+v; want once, and what it answered", posts, got.Parts)
+			}
+			if got.Result != request.SignedOut || got.Unsure {
+				t.Errorf("Outcome = %+v, want SharePoint's success", got)
+			}
+		})
+	}
+	t.Run("the sooner wait counts", func(t *testing.T) {
+		s, g := request.Outcome{Result: request.Failed, RetryAfter: 2 * time.Minute}, request.Outcome{Result: request.Failed, RetryAfter: 5 * time.Second}
+		if one := combined(s, g); one.RetryAfter != 5*time.Second {
+			t.Errorf("RetryAfter = %v, want Graph's 5 s", one.RetryAfter)
+		}
+	})
 	t.Run("throttled both", func(t *testing.T) {
 		g := start(t)
 		g.states, g.posts = []answer{says(429, ``)}, []answer{throttled}

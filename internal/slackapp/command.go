@@ -223,10 +223,10 @@ func (b *binding) command() (typed, error) {
 		return typed{}, wrong(typeThis, "Cannot process command because of one or more missing mandatory parameters: User.")
 	}
 	if b.on["Debug"] {
-		return typed{}, wrong("What it would show is in the bot's log: its operator sets LOG_LEVEL=debug and looks for the request's id. `-Verbose` puts each step into the thread.", "-Debug is refused in a channel.")
+		return typed{}, wrong("What it would show is in the bot's log at LOG_LEVEL=debug, under the client-request-ids that `-Verbose` puts into the thread.", "-Debug is refused in a channel.")
 	}
 	for _, name := range []string{"User", "Reason"} {
-		if v, given := b.values[name]; given && strings.TrimSpace(v.text) == "" {
+		if v, given := b.values[name]; given && strings.Trim(clean(v.text), " `") == "" {
 			return typed{}, wrong("Give it a value, or leave it out.", "Cannot bind argument to parameter '%s' because it is an empty string.", name)
 		}
 	}

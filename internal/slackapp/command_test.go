@@ -128,7 +128,7 @@ func FuzzParseCommand(f *testing.F) {
 			if c.Mention != "" && (c.User != "" || !strings.Contains(strings.Map(plainRune, text), "<@"+c.Mention)) {
 				t.Errorf("parseCommand(%q) means Slack user %q and %q", text, c.Mention, c.User)
 			}
-			if c.WhatIf && c.Unconfirmed || c.Unconfirmed && !strings.Contains(strings.ToLower(text), "c") {
+			if c.WhatIf && c.Unconfirmed || c.Unconfirmed && !switchedOff.MatchString(strings.Map(plainRune, text)) {
 				t.Errorf("parseCommand(%q) runs unconfirmed", text)
 			}
 			if utf8.RuneCountInString(c.Reason) > maxReason {
@@ -145,6 +145,9 @@ func FuzzParseCommand(f *testing.F) {
 		}
 	})
 }
+
+// switchedOff is what has to stand in a text that asks to run unconfirmed.
+var switchedOff = regexp.MustCompile(`(?i)[-‐‑‒–—―−]c[^ :=]*[:=] *["'\x60]?(\$?false|0)`)
 
 // typedInOrder reports whether name's characters all stand in text, in order.
 func typedInOrder(text, name string) bool {

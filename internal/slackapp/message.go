@@ -2,17 +2,22 @@ package slackapp
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/slack-go/slack"
 
 	"github.com/revoke-session/revoke-session/internal/request"
 )
 
-// maxText is what chat.update takes as text.
-const maxText = 4000
+// What chat.update takes as text, and a section block.
+const (
+	maxText    = 4000
+	maxSection = 3000
+)
 
 // message is one Slack message: text is what notifications and screen readers
 // have, and says by itself what the blocks say.
@@ -74,15 +79,20 @@ func placeholder(r request.Request) message {
 
 // resultMessage is the final text of the result's place. It never changes again.
 func resultMessage(r request.Request) message {
-	evidence := bullets(evidenceLines(r))
+	evidence := evidenceLines(r)
+	for i := range evidence {
+		evidence[i] = "• " + evidence[i]
+	}
 	m := message{
-		text:   esc(resultSentence(r)) + "\n" + evidence,
-		blocks: []slack.Block{plain(resultSentence(r)), markdown(evidence)},
+		text:   esc(resultSentence(r)) + "\n" + strings.Join(evidence, "\n"),
+		blocks: append([]slack.Block{plain(resultSentence(r))}, sections(evidence)...),
 	}
 	if r.Command.Verbose {
-		m.text = clip(m.text+"\n"+verbose(r), maxText)
-		m.blocks = append(m.blocks, markdown(verbose(r)))
+		steps := verbose(r)
+		m.text += "\n" + strings.Join(steps, "\n")
+		m.blocks = append(m.blocks, sections(steps)...)
 	}
+	m.text = clip(m.text, maxText)
 	asked := fmt.Sprintf("Asked by %s. %s Request %s, plan %s.", mention(r.Requester), authority(r), code(string(r.ID)), code(r.Plan.Code()))
 	m.blocks = append(m.blocks, note(asked))
 	return m
@@ -90,7 +100,7 @@ func resultMessage(r request.Request) message {
 
 // verbose lists each step with its duration and Microsoft's request id, as
 // PowerShell's -Verbose would.
-func verbose(r request.Request) string {
+func verbose(r request.Request) []string {
 	lines := []string{fmt.Sprintf("VERBOSE: Performing the operation \"%s\" on target %s.", cmdletName, code(r.Target.UPN))}
 	look := func(what string, took time.Duration, id string) {
 		if took > 0 {
@@ -111,7 +121,27 @@ func verbose(r request.Request) string {
 		lines = append(lines, fmt.Sprintf("VERBOSE: %s (%s): %s, %s%s, client-request-id %s",
 			esc(s.What), s.System, status, duration(s.Took), requestID(s.RequestID), code(s.ClientRequestID)))
 	}
-	return strings.Join(lines, "\n")
+	return lines
+}
+
+// sections are lines in as many blocks as they need, broken between lines. What
+// would be too much for one message is left out of the middle, and said to be.
+func sections(lines []string) []slack.Block {
+	const most = 60
+	if n := len(lines) - most; n > 0 {
+		gap := fmt.Sprintf("… %d more: all are in the record …", n)
+		lines = append(append(slices.Clone(lines[:most/2]), gap), lines[len(lines)-most/2:]...)
+	}
+	var blocks []slack.Block
+	var text string
+	for _, line := range lines {
+		line = clip(line, maxSection)
+		if text != "" && utf8.RuneCountInString(text)+1+utf8.RuneCountInString(line) > maxSection {
+			blocks, text = append(blocks, markdown(text)), ""
+		}
+		text = strings.TrimPrefix(text+"\n"+line, "\n")
+	}
+	return append(blocks, markdown(text))
 }
 
 func requestID(id string) string {
@@ -139,7 +169,7 @@ func label(text string) *slack.TextBlockObject {
 }
 
 func plain(text string) slack.Block {
-	return slack.NewSectionBlock(label(clip(text, 3000)), nil, nil)
+	return slack.NewSectionBlock(label(clip(text, maxSection)), nil, nil)
 }
 
 // mrkdwn is text of ours with escaped values in it; verbatim keeps Slack from
@@ -149,7 +179,7 @@ func mrkdwn(text string) *slack.TextBlockObject {
 }
 
 func markdown(text string) slack.Block {
-	return slack.NewSectionBlock(mrkdwn(clip(text, 3000)), nil, nil)
+	return slack.NewSectionBlock(mrkdwn(clip(text, maxSection)), nil, nil)
 }
 
 func note(text string) slack.Block {

@@ -1,6 +1,7 @@
 package slackapp
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -56,6 +57,9 @@ func evidenceLines(r request.Request) []string {
 	if remedy := remedy(o); remedy != "" {
 		lines = append(lines, remedy)
 	}
+	if o.Unsure {
+		lines = append(lines, "Something was sent whose effect is neither proven nor excluded: it may have taken effect, or still take it.")
+	}
 	switch {
 	case o.ReadBack:
 		lines = append(lines, fmt.Sprintf("Read back from Microsoft: sessions count only from %s (%s).", code(stamp(o.ValidFrom)), code("signInSessionsValidFromDateTime")))
@@ -71,12 +75,16 @@ func evidenceLines(r request.Request) []string {
 		lines = append(lines, "Microsoft's answer was lost; what was read back proves the effect.")
 	}
 	if o.Sends > max(1, len(o.Parts)) {
-		lines = append(lines, fmt.Sprintf("Asked for %d times, because answers proved nothing.", o.Sends))
+		lines = append(lines, fmt.Sprintf("Asked for %d times in all.", o.Sends))
 	}
 	if o.Result == request.SignedOutWithinHour {
 		lines = append(lines, "Not ended by this: access tokens already issued, and sessions that apps keep themselves. Reset the password or block sign-in as well if the account is compromised.")
 	}
+	const mostIDs = 20
 	ids := o.RequestIDs
+	if len(ids) > mostIDs {
+		ids = append(slices.Clone(ids[:1]), ids[len(ids)-mostIDs+1:]...) // all are in the record
+	}
 	if len(ids) == 0 && o.Fault.RequestID != "" {
 		ids = []string{o.Fault.RequestID}
 	}
@@ -95,13 +103,14 @@ func evidenceLines(r request.Request) []string {
 func partLines(o request.Outcome) []string {
 	var lines []string
 	for _, p := range o.Parts {
-		says := "*failed*: " + remedy(request.Outcome{Result: p.Result, Trouble: p.Trouble, Fault: p.Fault})
-		switch p.Result {
-		case request.SignedOut:
+		says := "*failed*: " + strings.ReplaceAll(remedy(request.Outcome{Result: p.Result, Trouble: p.Trouble, Fault: p.Fault}), byHand, "")
+		switch {
+		case p.AnswerLost:
+			says = "its answer was lost; what was read back proves an effect."
+		case p.Result == request.SignedOut:
 			says = "signed out at once."
-		case request.SignedOutWithinHour:
+		case p.Result == request.SignedOutWithinHour:
 			says = "accepted; it can take up to an hour."
-		case request.NoResult, request.NotFound, request.Failed, request.NotAvailable:
 		}
 		lines = append(lines, string(p.System)+": "+says)
 	}
@@ -114,6 +123,10 @@ const byHand = " If it is urgent, revoke the sessions in the Entra admin center 
 
 // remedy says why a revocation did not succeed and what most likely helps.
 func remedy(o request.Outcome) string {
+	stopped := "Stopped before it took effect: "
+	if o.Unsure {
+		stopped = "Not asked for again: "
+	}
 	switch o.Trouble {
 	case request.NoTrouble:
 		return ""
@@ -129,7 +142,7 @@ func remedy(o request.Outcome) string {
 		return "Microsoft did not let the bot sign in" + detail(o.Fault) + ". Most likely its client secret or certificate has expired: set a new one." + byHand
 	case request.Throttled:
 		if o.RetryAfter > 0 {
-			return fmt.Sprintf("Microsoft is throttling the bot%s and asks to wait %s. Send the command again after that.", detail(o.Fault), o.RetryAfter.Round(time.Second)) + byHand
+			return fmt.Sprintf("Microsoft is throttling the bot%s. Send the command again in %s.", detail(o.Fault), o.RetryAfter.Round(time.Second)) + byHand
 		}
 		return "Microsoft is throttling the bot" + detail(o.Fault) + ". Send the command again in a minute." + byHand
 	case request.Unreachable:
@@ -144,14 +157,16 @@ func remedy(o request.Outcome) string {
 		return "SharePoint answers that the feature is disabled for this tenant. Microsoft has announced the cmdlet's retirement (MC903785): the operator of this bot can set REVOKER=graph." + byHand
 	case request.SwitchedOff:
 		return "The operator of this bot has switched the command off (DISABLED=true)." + byHand
+	case request.AloneForbidden:
+		return stopped + "the operator of this bot no longer allows to run without a second administrator. Send the command again without " + code("-Confirm:$false") + "."
 	case request.RoleLost:
-		return "Stopped before it took effect: the requester or the approver no longer is an active Global Administrator. Send the command again with two who are."
+		return stopped + "who asked or who confirmed no longer is an active Global Administrator. Somebody who is can send the command again."
 	case request.RoleUnknown:
-		return "Stopped before it took effect: the two people's roles could not be read again" + detail(o.Fault) + ". Send the command again."
+		return stopped + "the roles could not be read again" + detail(o.Fault) + ". Send the command again."
 	case request.TargetDiffers:
-		return "Stopped before it took effect: the account, the tenant or the way of revoking has changed since it was confirmed. Send the command again and look at the new card."
+		return stopped + "the account, the tenant or the way of revoking has changed since it was confirmed. Send the command again and look at the new card."
 	case request.TooOld:
-		return "Stopped before it took effect: the confirmation is older than 15 minutes, after an outage of the bot. Send the command again."
+		return stopped + "it was allowed to run more than 15 minutes ago, before an outage of the bot. Send the command again."
 	}
 	return "Unknown trouble."
 }
@@ -245,7 +260,7 @@ func replyText(r request.Request, a request.Reply) string {
 		calls, rest := planLists(r)
 		text := esc(whatIfLine(r)) + "\n" + calls + "\n" + rest + "\nNothing was run, and no card was posted."
 		if r.Command.Verbose {
-			text += "\n" + verbose(r)
+			text += "\n" + strings.Join(verbose(r), "\n")
 		}
 		return text
 	case request.CommandDisabled:
@@ -253,7 +268,7 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.ConfirmRequired:
 		return "This bot runs nothing without a second administrator: its operator has not set ALLOW_UNCONFIRMED=true, so " + code("-Confirm:$false") + " is refused. Nothing was done. Send this, and let a second administrator confirm: " + commandLine(r)
 	case request.ReasonRequired:
-		return code("-Confirm:$false") + " runs without a second person, so it needs a reason that everybody can read. Nothing was done. Send: " + code(CommandName+" "+typedUser(r)+" -Confirm:$false -Reason \"…\"")
+		return code("-Confirm:$false") + " runs without a second person, so it needs a reason that everybody can read. Nothing was done. Send: " + code(CommandName+" "+userOf(r)+" -Confirm:$false -Reason \"…\"")
 	case request.ChannelShared:
 		return "This channel is shared with another organization, so nothing was done. Use a channel of your own organization."
 	case request.ChannelDirect:
@@ -277,15 +292,21 @@ func replyText(r request.Request, a request.Reply) string {
 	return "Nothing was done, for a reason this version can't word: " + code(string(a.Reason))
 }
 
-// commandLine is the command for the same target with a card to confirm.
-func commandLine(r request.Request) string { return code(CommandName + " " + typedUser(r)) }
-
-// typedUser is the target as it was typed: nobody has resolved it for the answer.
-func typedUser(r request.Request) string {
-	if r.Command.Mention != "" {
-		return "@…"
+// commandLine is the same command with a card to confirm.
+func commandLine(r request.Request) string {
+	line := CommandName + " " + userOf(r)
+	if r.Command.Reason != "" {
+		line += " -Reason \"" + strings.ReplaceAll(r.Command.Reason, "\"", "'") + "\""
 	}
-	return r.Command.User
+	if r.Command.Verbose {
+		line += " -Verbose"
+	}
+	return code(line)
+}
+
+// userOf is the target's sign-in name, or what was typed for it.
+func userOf(r request.Request) string {
+	return cmp.Or(r.Target.UPN, r.Command.User, "user@contoso.com")
 }
 
 // mentionText says why a mentioned Slack user leads to no account, or not to one.

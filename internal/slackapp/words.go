@@ -8,10 +8,9 @@ import (
 
 // word is one value of a command line, with quotes and Slack's markup taken off.
 type word struct {
-	text   string
-	quoted bool
-	link   linkKind
-	user   string // Slack user id of a mention
+	text string
+	link linkKind
+	user string // Slack user id of a mention
 }
 
 // linkKind says what of Slack's markup a word holds.
@@ -29,7 +28,6 @@ const (
 type item struct {
 	param    bool
 	name     string // of the parameter, without dashes
-	typed    string // the parameter as typed
 	colon    bool   // a : or = stands behind the name
 	attached bool   // and a value behind that
 	word     word
@@ -84,7 +82,7 @@ func plainRune(r rune) rune {
 		return '"'
 	case unicode.IsSpace(r), r == 0:
 		return ' '
-	case unicode.Is(unicode.Cf, r), unicode.IsControl(r):
+	case unicode.In(r, unicode.Cf, unicode.Co), unicode.IsControl(r):
 		return -1
 	}
 	return r
@@ -129,21 +127,22 @@ func (s *scanner) nameAt(n int) bool {
 }
 
 func (s *scanner) parameter(dashes int) (item, error) {
-	from := s.at
 	s.at += dashes
 	name := s.at
 	for !s.end() && !strings.ContainsRune(" :=", s.in[s.at]) {
 		s.at++
 	}
-	i := item{param: true, name: string(s.in[name:s.at]), typed: string(s.in[from:s.at])}
+	i := item{param: true, name: string(s.in[name:s.at])}
 	if s.space(0) {
 		return i, nil
 	}
 	s.at++ // the : or =
 	i.colon = true
-	s.skipSpace()
-	if s.end() {
+	if s.skipSpace(); s.end() {
 		return i, nil
+	}
+	if d := s.dashes(); s.in[s.at-1] == ' ' && d > 0 && s.nameAt(d) {
+		return i, nil // the next parameter: a stray colon must not swallow it
 	}
 	var err error
 	i.attached = true
@@ -160,7 +159,7 @@ func (s *scanner) value() (word, error) {
 	for !s.space(0) {
 		s.piece(&w)
 	}
-	return w.word(false), nil
+	return w.word(), nil
 }
 
 // quoted reads up to the closing quote: one with a space or the end behind it. So
@@ -178,7 +177,7 @@ func (s *scanner) quoted(q rune) (word, error) {
 			s.at += 2
 		case s.space(1):
 			s.at++
-			return w.word(true), nil
+			return w.word(), nil
 		default:
 			w.text.WriteRune(q)
 			s.at++
@@ -269,8 +268,8 @@ func unescape(s string) string {
 	return strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(s)
 }
 
-func (w *wordBuilder) word(quoted bool) word {
-	out := word{text: w.text.String(), quoted: quoted, user: w.user}
+func (w *wordBuilder) word() word {
+	out := word{text: w.text.String(), user: w.user}
 	for _, kind := range w.links {
 		if kind == personLink && (len(w.links) > 1 || w.whole != len(out.text)) {
 			kind = otherLink
