@@ -105,7 +105,11 @@ func (s *story) start() error {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s.bot, err = newBot(c, transport, log)
+	st, err := openStore(c)
+	if err != nil {
+		return err
+	}
+	s.bot, err = newBot(c, st, transport, log)
 	if err != nil {
 		return err
 	}

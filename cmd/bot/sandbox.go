@@ -49,7 +49,11 @@ func (s *sandboxCommand) Run(ctx context.Context, stdout io.Writer, logs logTo) 
 	if err != nil {
 		return err
 	}
-	b, err := newBot(c, transport, log)
+	st, err := openStore(c)
+	if err != nil {
+		return err
+	}
+	b, err := newBot(c, st, transport, log)
 	if err != nil {
 		return err
 	}

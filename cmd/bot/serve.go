@@ -43,7 +43,11 @@ func (s *serveCommand) Run(ctx context.Context, parsed *kong.Context, logs logTo
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: c.level}))
-	b, err := newBot(c, newTransport(), log)
+	st, err := openStore(c)
+	if err != nil {
+		return err
+	}
+	b, err := newBot(c, st, newTransport(), log)
 	if err != nil {
 		return err
 	}
@@ -73,12 +77,9 @@ type probe struct {
 	status int
 }
 
-// newBot wires the rooms together. It opens the store and does no other I/O.
-func newBot(c config, transport http.RoundTripper, log *slog.Logger) (*bot, error) {
-	st, err := openStore(c)
-	if err != nil {
-		return nil, err
-	}
+// newBot wires the rooms together around a store, which it closes if it fails. It
+// does no I/O but to read a credential's file.
+func newBot(c config, st closingStore, transport http.RoundTripper, log *slog.Logger) (*bot, error) {
 	slack, err := slackapp.NewClient(c.slackToken, c.slackURL, transport)
 	if err != nil {
 		return nil, errors.Join(err, st.Close())

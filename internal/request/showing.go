@@ -97,7 +97,7 @@ func settle(r Request, failed bool, now time.Time) Request {
 func chatGone(r Request, code string, now time.Time) (Request, []Record) {
 	r.Thread.Gone = true
 	if r.HasOutcome() && !r.Thread.ResultDone {
-		return oweResult(r, now), nil
+		return oweResult(r, now), []Record{r.record("channel gone", Caller{}, now).about(ResultByMessage)}
 	}
 	if r.State != Pending && r.State != Approved || r.Card.TS != "" {
 		return r, nil

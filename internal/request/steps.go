@@ -3,6 +3,7 @@ package request
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime/debug"
 	"time"
 )
@@ -131,9 +132,11 @@ func (s *Service) judge(ctx context.Context, r Request) (Request, error) {
 func (s *Service) execute(ctx context.Context, r Request) (Request, error) {
 	// An attempt that Microsoft cleanly refused for now has had no effect.
 	resumed := r.State == Executing && (r.RunAt.IsZero() || r.SoFar.Unsure)
+	began := time.Now() // before the write from which the lease is counted
 	next, err := s.apply(ctx, r, Started{Plan: s.plan(r.Target)})
 	if errors.Is(err, ErrStale) {
 		e := s.lookAgain(ctx, r)
+		began = time.Now()
 		next, err = s.apply(ctx, r, Started{Plan: s.plan(e.Target), Evidence: e})
 	}
 	if err != nil || next.State != Executing {
@@ -142,7 +145,13 @@ func (s *Service) execute(ctx context.Context, r Request) (Request, error) {
 	after, was := next, Shown{Failed: true}
 	s.guarded(
 		func() { was = s.report(ctx, next) },
-		func() { after, err = s.finish(ctx, next, s.revoke(ctx, next, resumed)) },
+		func() {
+			if time.Since(began) > startWithin { // this process was frozen: another may be at work
+				err = fmt.Errorf("too little of the lease is left to begin: %w", ErrLeaseLost)
+				return
+			}
+			after, err = s.finish(ctx, next, s.revoke(ctx, next, resumed))
+		},
 	)
 	if err != nil {
 		return after, err

@@ -20,12 +20,14 @@ const (
 	RevokeWithin = 15 * time.Second // one attempt, without its last look
 	LastLook     = 3 * time.Second
 	ReportWithin = 12 * time.Second
-	writeWithin  = 4 * time.Second
-	afterError   = time.Second // before a request whose step failed is due again
-	poll         = time.Second
-	sweepEvery   = 5 * time.Minute
-	workers      = 16
-	maxSteps     = 32 // on one claim; more means that something does not converge
+	// startWithin is how long after the write before it an effect may begin.
+	startWithin = LeaseFor - RevokeWithin - LastLook - 2*writeWithin
+	writeWithin = 4 * time.Second
+	afterError  = time.Second // before a request whose step failed is due again
+	poll        = time.Second
+	sweepEvery  = 5 * time.Minute
+	workers     = 16
+	maxSteps    = 32 // on one claim; more means that something does not converge
 )
 
 // ErrLeaseLost says that another worker has taken the request over.

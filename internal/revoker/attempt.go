@@ -63,7 +63,7 @@ func (t *attempt) run(ctx context.Context, a request.Attempt) request.Outcome {
 func (t *attempt) ask(ctx context.Context, a request.Attempt, o request.Outcome, doubt bool) (request.Outcome, bool) {
 	o.Trouble = request.Unreachable // until there is an answer
 	wait := time.Duration(0)
-	for try := 1; ctx.Err() == nil && (try == 1 || wait < longPause && pause(ctx, wait)); try++ {
+	for try := 1; !over(ctx) && (try == 1 || wait < longPause && pause(ctx, wait)); try++ {
 		r := t.send(ctx)
 		wait = t.backoff(try, r.err)
 		o.Result, o.Trouble, o.Fault = r.result, r.trouble, r.fault
@@ -91,6 +91,13 @@ func (t *attempt) ask(ctx context.Context, a request.Attempt, o request.Outcome,
 	}
 	o.Result, o.RetryAfter = request.Failed, max(wait, time.Second)
 	return o, doubt
+}
+
+// over reports whether the time is over, also in a process that was frozen and
+// whose timers have yet to notice.
+func over(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }
 
 // held is the outcome of an attempt that might only look, and found nothing. That

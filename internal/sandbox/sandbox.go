@@ -21,6 +21,11 @@ type Options struct {
 	Page string       // listen address of the page, such as "127.0.0.1:8090"; "" takes any free loopback port
 	Log  *slog.Logger // nil discards
 
+	// Listen and Dial, if set, are the network instead of this machine's: for tests
+	// in virtual time, which stands still while somebody waits on a socket.
+	Listen func(address string) (net.Listener, error)
+	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
+
 	// Credential is what the app is known by, and what Env hands out; every
 	// other credential is refused. One of
 	//
@@ -78,7 +83,7 @@ func Start(opts Options) (*Sandbox, error) {
 		log:      log,
 		ctx:      ctx,
 		cancel:   cancel,
-		client:   newDeliveryClient(),
+		client:   newDeliveryClient(opts.Dial),
 		creds:    newCredentials(),
 		changed:  make(chan struct{}),
 		now:      time.Now,
@@ -92,7 +97,11 @@ func Start(opts Options) (*Sandbox, error) {
 }
 
 func (s *Sandbox) open(opts Options) error {
-	pageListener, err := listenLoopback(cmp.Or(opts.Page, "127.0.0.1:0"))
+	listen := opts.Listen
+	if listen == nil {
+		listen = listenLoopback
+	}
+	pageListener, err := listen(cmp.Or(opts.Page, "127.0.0.1:0"))
 	if err != nil {
 		return fmt.Errorf("sandbox page: %w", err)
 	}
@@ -100,7 +109,7 @@ func (s *Sandbox) open(opts Options) error {
 	s.pageHosts = pageHosts(pageListener.Addr())
 	s.serve(pageListener, s.pageHandler(), nil)
 
-	slack, err := listenLoopback("127.0.0.1:0")
+	slack, err := listen("127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("slack stand-in: %w", err)
 	}
@@ -116,13 +125,13 @@ func (s *Sandbox) open(opts Options) error {
 	if err := s.material.make(s.now()); err != nil {
 		return fmt.Errorf("sandbox credential: %w", err)
 	}
-	return s.openMicrosoft(authority.tls)
+	return s.openMicrosoft(listen, authority.tls)
 }
 
 // openMicrosoft opens the stand-ins for Microsoft's services. Their URLs are
 // known before the first request is served, so all listeners are opened before
 // any of them serves.
-func (s *Sandbox) openMicrosoft(config *tls.Config) error {
+func (s *Sandbox) openMicrosoft(listen func(string) (net.Listener, error), config *tls.Config) error {
 	services := []struct {
 		name, scheme, system string
 		url                  *string
@@ -141,7 +150,7 @@ func (s *Sandbox) openMicrosoft(config *tls.Config) error {
 	for i := range services {
 		service := &services[i]
 		var err error
-		if service.listener, err = listenLoopback("127.0.0.1:0"); err != nil {
+		if service.listener, err = listen("127.0.0.1:0"); err != nil {
 			err = fmt.Errorf("%s stand-in: %w", service.name, err)
 			for _, opened := range services[:i] {
 				err = errors.Join(err, opened.listener.Close())

@@ -55,10 +55,15 @@ func OpenRedis(url string, replicas int, chain request.Chain) (*Redis, error) {
 	if err != nil {
 		return nil, err
 	}
+	return NewRedis(client, replicas, chain), nil
+}
+
+// NewRedis is OpenRedis with a client that must not send a command again by itself.
+func NewRedis(client redis.UniversalClient, replicas int, chain request.Chain) *Redis {
 	return &Redis{
 		client: client, chain: chain, replicas: replicas,
 		read: redis.NewScript(readLua), swap: redis.NewScript(swapLua), claim: redis.NewScript(claimLua),
-	}, nil
+	}
 }
 
 // Close closes the connections.
