@@ -135,7 +135,24 @@ func play(t *testing.T, world *sandbox.Sandbox, upn string) {
 	if d, err := world.Say(ctx, "alice", incident, "/revoke-session "+upn); err != nil || d.Status != http.StatusOK {
 		t.Fatalf("command: %+v, %v", d, err)
 	}
-	var ts string
+	ts := awaitCard(t, world)
+	if d, err := world.Press(ctx, "bob", ts, "Confirm"); err != nil || d.Status != http.StatusOK {
+		t.Fatalf("press: %+v, %v", d, err)
+	}
+	state, err := world.Await(ctx, func(s sandbox.State) bool { return results(s, ts) == 1 })
+	if err != nil {
+		t.Fatalf("no result: %v\n%s", err, chat(state))
+	}
+	if n := state.Revoked[upn] - before; n != 1 {
+		t.Errorf("revoked %d times, want 1", n)
+	}
+}
+
+// awaitCard waits for a card with its buttons and returns its timestamp.
+func awaitCard(t *testing.T, world *sandbox.Sandbox) (ts string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	_, err := world.Await(ctx, func(s sandbox.State) bool {
 		for _, m := range s.Messages {
 			if len(m.Buttons) == 3 {
@@ -148,16 +165,7 @@ func play(t *testing.T, world *sandbox.Sandbox, upn string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d, err := world.Press(ctx, "bob", ts, "Confirm"); err != nil || d.Status != http.StatusOK {
-		t.Fatalf("press: %+v, %v", d, err)
-	}
-	state, err := world.Await(ctx, func(s sandbox.State) bool { return results(s, ts) == 1 })
-	if err != nil {
-		t.Fatalf("no result: %v\n%s", err, chat(state))
-	}
-	if n := state.Revoked[upn] - before; n != 1 {
-		t.Errorf("revoked %d times, want 1", n)
-	}
+	return ts
 }
 
 func results(s sandbox.State, card string) int {
