@@ -1,6 +1,6 @@
 // Package request is the domain: one asked-for revocation, who may do what to
 // it and what follows. It holds the only judgment in the program (gate.go, with
-// what follows from it in transitions.go and showing.go), the service that carries
+// what follows from it in transitions.go, running.go and showing.go), the service that carries
 // judgments out (service.go, worker.go, steps.go) and the short wishes it has of
 // the other rooms (the interfaces in service.go).
 //

@@ -1,70 +1,108 @@
-// Package redistest starts real redis-server processes for tests.
+// Package redistest starts real redis-server processes for tests: one, a master
+// with replicas, Sentinel, a Cluster. All listen on free loopback ports.
 package redistest
 
 import (
-	"bufio"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
-	"strconv"
-	"testing"
+	"sync"
 	"time"
 )
 
+// T is what servers need of the test that they run for. *testing.T has it; Lasting
+// is for servers that several tests share.
+type T interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Skip(args ...any)
+	Cleanup(fn func())
+	TempDir() string
+}
+
 // Start runs a redis-server with append-only persistence in a directory of the
 // test, on a free loopback port, until the test ends. It returns
-// the URL of the first of its 64 databases. Where
+// the URL of the first of its 256 databases. Where
 // there is no redis-server the test is skipped, or fails if CI is set.
-func Start(t *testing.T) string {
+func Start(t T) string {
+	t.Helper()
+	return StartServer(t).URL(0)
+}
+
+// StartServer is Start with a hand on the server. More arguments are added to its
+// command line and win over ours.
+func StartServer(t T, args ...string) *Server {
+	t.Helper()
+	s := launch(t, args...)
+	s.ready(t)
+	return s
+}
+
+// Need skips the test where there is no redis-server, or fails it if CI is set.
+// It returns the path of redis-server.
+func Need(t T) string {
 	t.Helper()
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
 		if os.Getenv("CI") != "" {
-			t.Fatal("no redis-server, and CI is set")
+			t.Fatalf("no redis-server, and CI is set")
 		}
 		t.Skip("skipped: no redis-server")
 	}
-	port := freePort(t)
-	cmd := exec.Command(bin, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", t.TempDir(), //nolint:noctx,gosec // ends with the test
-		"--save", "", "--databases", "64", "--appendonly", "yes", "--maxmemory-policy", "noeviction")
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("starting redis-server: %v", err)
+	return bin
+}
+
+// Lasting stands in for a test where servers last longer than one: until Close.
+// Whoever uses it calls Need first, with the test's own T.
+type Lasting struct {
+	mu   sync.Mutex
+	ends []func()
+}
+
+// Helper implements T.
+func (l *Lasting) Helper() {}
+
+// Fatalf implements T; the goroutine cannot be ended as a test can.
+func (l *Lasting) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+// Skip implements T.
+func (l *Lasting) Skip(args ...any) { panic(fmt.Sprint(args...)) }
+
+// Cleanup implements T.
+func (l *Lasting) Cleanup(fn func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ends = append(l.ends, fn)
+}
+
+// TempDir implements T.
+func (l *Lasting) TempDir() string {
+	dir, err := os.MkdirTemp("", "redistest-")
+	if err != nil {
+		l.Fatalf("making a directory for redis-server: %v", err)
 	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	deadline := time.Now().Add(10 * time.Second)
-	for !answers(addr) {
+	l.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// Close ends what was started, the latest first.
+func (l *Lasting) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := len(l.ends) - 1; i >= 0; i-- {
+		l.ends[i]()
+	}
+	l.ends = nil
+}
+
+// await polls until ok, and fails the test if that takes too long.
+func await(t T, what string, within time.Duration, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(within); !ok(); <-tick.C {
 		if time.Now().After(deadline) {
-			t.Fatal("redis-server does not answer")
+			t.Fatalf("%s: not within %v", what, within)
 		}
 	}
-	return fmt.Sprintf("redis://%s/0", addr)
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // a TCP listener has a TCP address
-}
-
-func answers(addr string) bool {
-	conn, err := net.DialTimeout("tcp", addr, 100*time.Millisecond) //nolint:noctx // bounded by its timeout
-	if err != nil {
-		return false
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(time.Second))
-	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
-		return false
-	}
-	line, err := bufio.NewReader(conn).ReadString('\n')
-	return err == nil && line == "+PONG\r\n"
 }

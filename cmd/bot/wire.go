@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/revoke-session/revoke-session/internal/audit"
+	"github.com/revoke-session/revoke-session/internal/authz"
+	"github.com/revoke-session/revoke-session/internal/entra"
+	"github.com/revoke-session/revoke-session/internal/request"
+	"github.com/revoke-session/revoke-session/internal/revoker"
+	"github.com/revoke-session/revoke-session/internal/slackapp"
+	"github.com/revoke-session/revoke-session/internal/store"
+)
+
+// newBot wires the rooms together around a store, which it closes if it fails. It
+// does no I/O but to read a credential's file.
+func newBot(c config, st closingStore, transport http.RoundTripper, log *slog.Logger) (*bot, error) {
+	slack, err := slackapp.NewClient(c.slackToken, c.slackURL, transport)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	credential, err := newCredential(c, transport, log)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	reads := entra.NewAPI(entra.GraphService(c.graph), credential, transport, entra.Reads, log)
+	urls := slackapp.NewResponseURLs()
+	service := request.NewService(
+		st,
+		authz.New(slack.Vouch, reads),
+		newRevoker(c, credential, reads, transport, log),
+		slackapp.NewReporter(slack, urls, request.SideBySide, log),
+		request.Policy{TTL: c.ttl, Channels: c.channels, Disabled: c.disabled, AllowUnconfirmed: c.allowUnconfirmed, Retention: c.retention},
+		request.SideBySide,
+		log,
+	)
+	b := &bot{log: log, slack: slack, service: service, store: st}
+	mux := http.NewServeMux()
+	mux.Handle("/slack/", slackapp.NewHandler(c.slackSecret, slack, service, urls, log))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", b.ready)
+	b.handler = mux
+	return b, nil
+}
+
+// newRevoker makes the revoker that the settings chose.
+func newRevoker(c config, credential *entra.Credential, reads *entra.API, transport http.RoundTripper, log *slog.Logger) request.Revoker {
+	effects := func(s entra.Service) *entra.API {
+		return entra.NewAPI(s, credential, transport, entra.Effects, log)
+	}
+	byGraph := revoker.NewGraph(effects(entra.GraphService(c.graph)), reads, c.tenant, entra.Backoff)
+	if c.revoker == "graph" {
+		return byGraph
+	}
+	bySharePoint := revoker.NewSharePoint(effects(entra.SharePointService(c.sharePoint)), reads, c.tenant, entra.Backoff)
+	if c.revoker == "sharepoint" {
+		return bySharePoint
+	}
+	return revoker.NewBoth(bySharePoint, byGraph)
+}
+
+type closingStore interface {
+	request.Store
+	io.Closer
+}
+
+func openStore(c config) (closingStore, error) {
+	if c.redisURL == "" {
+		st, err := store.OpenBolt(c.stateFile, audit.Chain, time.Now)
+		if err != nil {
+			return nil, fmt.Errorf("STATE_FILE: %w", err)
+		}
+		return st, nil
+	}
+	st, err := store.OpenRedis(c.redisURL, c.waitReplicas, audit.Chain)
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
+	}
+	return st, nil
+}
+
+// newTransport is the one pool of connections. Idle ones are kept for longer
+// than a card usually waits, so that a confirmed revocation finds a warm one.
+func newTransport() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // net/http documents its type
+	t.IdleConnTimeout = 20 * time.Minute
+	t.MaxIdleConnsPerHost = 32
+	return t
+}

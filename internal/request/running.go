@@ -1,0 +1,100 @@
+package request
+
+import (
+	"errors"
+	"time"
+)
+
+func (p Policy) started(r Request, e Started, now time.Time) (Request, []Record, error) {
+	if r.State != Approved && r.State != Executing {
+		return r, nil, ErrNothingToDo
+	}
+	if r.State == Approved && now.Sub(r.ApprovedAt) > RunWithin {
+		return executed(r, Outcome{Result: Failed, Trouble: TooOld, At: now}, now)
+	}
+	forbids := p.forbids(r)
+	if r.State == Approved && forbids != NoTrouble {
+		o := Outcome{Result: Failed, Trouble: forbids, At: now}
+		if forbids == SwitchedOff {
+			o.Result = NotAvailable
+		}
+		return executed(r, o, now)
+	}
+	if e.Evidence == nil && now.Sub(r.CheckedAt) > FreshFor {
+		return r, nil, ErrStale
+	}
+	trouble, fault := NoTrouble, Fault{}
+	if e.Evidence != nil {
+		trouble, fault = stillHolds(r, *e.Evidence)
+	}
+	if trouble == NoTrouble && len(r.Plan.changes(e.Plan)) > 0 {
+		trouble = TargetDiffers
+	}
+	if r.State == Approved {
+		if trouble != NoTrouble {
+			return executed(r, Outcome{Result: Failed, Trouble: trouble, Fault: fault, At: now}, now)
+		}
+		if e.Evidence != nil {
+			r.Target, r.CheckedAt = e.Evidence.Target, e.Evidence.At
+		}
+	}
+	// A resumed attempt may already have had its effect: it is always looked
+	// at, but asked for again only while the approval still holds.
+	r.Hold, r.HoldFault = trouble, fault
+	if now.Sub(r.ApprovedAt) > RunWithin {
+		r.Hold, r.HoldFault = TooOld, Fault{}
+	}
+	if forbids != NoTrouble {
+		r.Hold, r.HoldFault = forbids, Fault{}
+	}
+	if r.Attempts == 0 {
+		r.BegunAt = now
+	}
+	r.State, r.RunAt = Executing, time.Time{}
+	r.Attempts++
+	return r, []Record{r.record("execute", r.actor(), now)}, nil
+}
+
+// forbids is what the operator's settings have against running r now: they may
+// have changed since it was approved.
+func (p Policy) forbids(r Request) Trouble {
+	switch {
+	case p.Disabled:
+		return SwitchedOff
+	case r.Command.Unconfirmed && !p.AllowUnconfirmed:
+		return AloneForbidden
+	}
+	return NoTrouble
+}
+
+// ErrStale is returned by Next when the effect needs a fresh look at both
+// people and the target first.
+var ErrStale = errors.New("evidence is stale")
+
+func executed(r Request, o Outcome, now time.Time) (Request, []Record, error) {
+	if r.State != Approved && r.State != Executing {
+		return r, nil, ErrNothingToDo
+	}
+	o = o.after(r.SoFar)
+	if at := now.Add(o.RetryAfter); r.State == Executing && o.RetryAfter > 0 && at.Before(r.BegunAt.Add(GiveUpAfter)) {
+		r.SoFar, r.RunAt = o, at
+		rec := r.record("postpone", r.actor(), now)
+		rec.Outcome = &o
+		return r, []Record{rec}, nil
+	}
+	r.State, r.Outcome, r.SoFar, r.RunAt, r.RetryAt, r.Failures = Finished, o, Outcome{}, time.Time{}, time.Time{}, 0
+	if r.Thread.Gone {
+		r = oweResult(r, now)
+	}
+	rec := r.record("result", r.actor(), now)
+	rec.Outcome = &o
+	return r, []Record{rec}, nil
+}
+
+// actor is whose word a revocation runs on.
+func (r Request) actor() Caller {
+	if r.Command.Unconfirmed {
+		return r.Requester
+	}
+	return r.Approver
+}
