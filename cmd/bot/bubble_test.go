@@ -149,11 +149,12 @@ func (b *bubble) start(extra ...string) (stop func()) {
 	}
 }
 
-func (b *bubble) say(person, text string) {
+// say is alice sending a command.
+func (b *bubble) say(text string) {
 	b.t.Helper()
-	d, err := b.world.Say(b.t.Context(), person, incident, text)
+	d, err := b.world.Say(b.t.Context(), "alice", incident, text)
 	if err != nil || d.Status != http.StatusOK {
-		b.t.Fatalf("%s says %q: %+v, %v", person, text, d, err)
+		b.t.Fatalf("alice says %q: %+v, %v", text, d, err)
 	}
 }
 
@@ -168,11 +169,12 @@ func (b *bubble) card() sandbox.Message {
 	return sandbox.Message{}
 }
 
-func (b *bubble) press(person, label string) {
+// press is bob pressing a button of the card.
+func (b *bubble) press(label string) {
 	b.t.Helper()
-	d, err := b.world.Press(b.t.Context(), person, b.card().TS, label)
+	d, err := b.world.Press(b.t.Context(), "bob", b.card().TS, label)
 	if err != nil || d.Status != http.StatusOK {
-		b.t.Fatalf("%s presses %s: %+v, %v", person, label, d, err)
+		b.t.Fatalf("bob presses %s: %+v, %v", label, d, err)
 	}
 }
 
@@ -199,10 +201,10 @@ func TestAnHourWithFaults(t *testing.T) {
 		stop := b.start()
 		began := time.Now()
 
-		b.say("alice", "/revoke-session mallory@contoso.com")
+		b.say("/revoke-session mallory@contoso.com")
 		b.wait(time.Second)
 		b.world.SetFault(sandbox.Fault{Name: "come later", System: "graph", Match: "revokeSignInSessions", Status: 429, RetryAfter: 20 * time.Second, Times: 1})
-		b.press("bob", "Confirm")
+		b.press("Confirm")
 		b.wait(5 * time.Second)
 		if card := b.card(); !strings.Contains(card.Plain, "asks again by itself") {
 			t.Errorf("card while Microsoft asks to wait: %s", card.Plain)
@@ -213,17 +215,17 @@ func TestAnHourWithFaults(t *testing.T) {
 		// The effect is there, its answer is lost, and so are Slack's answers to posts.
 		b.world.SetFault(sandbox.Fault{Name: "lost", System: "graph", Match: "revokeSignInSessions", Drop: true, Times: 1})
 		b.world.SetFault(sandbox.Fault{Name: "lost posts", System: "slack", Match: "chat.postMessage", Drop: true, Times: 2})
-		b.say("alice", "/revoke-session heidi@contoso.com")
+		b.say("/revoke-session heidi@contoso.com")
 		b.wait(10 * time.Second)
-		b.press("bob", "Confirm")
+		b.press("Confirm")
 		b.wait(10 * time.Minute) // with both settling passes
 		b.threadSays("It can take up to an hour to sign out heidi@contoso.com")
 
 		// A replica that stops hands over at once, also in the middle of a wait.
 		b.world.SetFault(sandbox.Fault{Name: "come later", System: "graph", Match: "revokeSignInSessions", Status: 503, RetryAfter: 10 * time.Second, Times: 1})
-		b.say("alice", "/revoke-session mallory@contoso.com")
+		b.say("/revoke-session mallory@contoso.com")
 		b.wait(time.Second)
-		b.press("bob", "Confirm")
+		b.press("Confirm")
 		b.wait(2 * time.Second)
 		stop()
 		stop = b.start()
@@ -232,7 +234,7 @@ func TestAnHourWithFaults(t *testing.T) {
 
 		// Slack is down for a while; then the card expires, fifteen minutes after it was
 		// asked for.
-		b.say("alice", "/revoke-session heidi@contoso.com")
+		b.say("/revoke-session heidi@contoso.com")
 		b.wait(time.Second)
 		b.world.SetFault(sandbox.Fault{Name: "down", System: "slack", Status: 503})
 		b.wait(16 * time.Minute)
@@ -275,11 +277,11 @@ func TestRetention(t *testing.T) {
 			}
 			return n
 		}
-		b.say("alice", "/revoke-session mallory@contoso.com")
+		b.say("/revoke-session mallory@contoso.com")
 		b.wait(time.Second)
-		b.press("bob", "Cancel")
+		b.press("Cancel")
 		b.wait(time.Second)
-		b.say("alice", "/revoke-session heidi@contoso.com")
+		b.say("/revoke-session heidi@contoso.com")
 		b.wait(time.Second)
 		if n := requests(); n != 2 {
 			t.Fatalf("%d requests, want 2", n)
@@ -292,7 +294,7 @@ func TestRetention(t *testing.T) {
 		if n := requests(); n != 1 {
 			t.Errorf("%d requests after it, want the one that waits", n)
 		}
-		b.press("bob", "Confirm")
+		b.press("Confirm")
 		b.wait(10 * time.Second)
 		b.threadSays("It can take up to an hour to sign out heidi@contoso.com")
 	})

@@ -12,6 +12,11 @@ var settlePasses = []time.Duration{time.Minute, 5 * time.Minute}
 // looked through for what Slack may have applied late.
 const lookForCopies = time.Minute
 
+// lookAfterPost is how long after the first post of a card the channel is looked
+// through in any case: a worker that was frozen may have posted it as well, on a lease
+// that had ended.
+const lookAfterPost = 2 * time.Minute
+
 // Shown is what a report brought to the chat, as far as it came.
 type Shown struct {
 	Card       Card
@@ -28,6 +33,9 @@ type Shown struct {
 func reported(r Request, s Shown, now time.Time) (Request, []Record) {
 	var recs []Record
 	if s.Card.TS != "" {
+		if r.Card.TS == "" && r.Card.LookAt.IsZero() {
+			r.Card.LookAt = now.Add(lookAfterPost)
+		}
 		r.Card.TS, r.Card.Face, r.Card.Plan = s.Card.TS, s.Card.Face, s.Card.Plan
 	}
 	switch {

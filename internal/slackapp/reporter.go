@@ -137,7 +137,8 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 		s.Card = request.Card{TS: posted, Face: face, Plan: r.Plan.Code()}
 		return nil
 	}
-	if r.Card.Doubt && r.Card.TS != "" { // a copy that appeared late would keep its buttons
+	look := r.Card.Doubt || r.CardLookDue() || r.SettlePassDue()
+	if look && r.Card.TS != "" { // a copy that appeared late would keep its buttons
 		found, err := rp.cardsInChannel(ctx, r)
 		if err != nil {
 			return err

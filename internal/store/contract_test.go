@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -15,47 +13,7 @@ import (
 
 	"github.com/revoke-session/revoke-session/internal/audit"
 	"github.com/revoke-session/revoke-session/internal/request"
-	"github.com/revoke-session/revoke-session/internal/store/redistest"
 )
-
-type contract interface {
-	request.Store
-	Records(ctx context.Context) iter.Seq2[[]byte, error]
-}
-
-// stores are the rooms behind the contract; each opens empty.
-var stores = []struct {
-	name string
-	open func(t *testing.T) contract
-}{
-	{"memory", func(*testing.T) contract { return NewMemory(audit.Chain, time.Now) }},
-	{"bolt", func(t *testing.T) contract {
-		b, err := OpenBolt(filepath.Join(t.TempDir(), "state.db"), audit.Chain, time.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = b.Close() })
-		return b
-	}},
-	{"redis", func(t *testing.T) contract {
-		s, err := OpenRedis(redistest.Start(t), 0, audit.Chain)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = s.Close() })
-		return s
-	}},
-}
-
-// each runs a test against every store.
-func each(t *testing.T, test func(t *testing.T, s contract)) {
-	for _, st := range stores {
-		t.Run(st.name, func(t *testing.T) {
-			t.Parallel()
-			test(t, st.open(t))
-		})
-	}
-}
 
 // due makes a request due after d.
 func due(d time.Duration) request.UpdateFunc {

@@ -5,11 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
-
-	"github.com/redis/go-redis/v9"
-
-	"github.com/revoke-session/revoke-session/internal/request"
 )
 
 // Check implements request.Store by writing, and by reading how the server is set
@@ -36,34 +31,13 @@ func (s *Redis) Check(ctx context.Context) (note string, err error) {
 	if is["aof_enabled"] == "1" && is["aof_last_write_status"] == "err" {
 		return "", errors.New("Redis could not write its append-only file: look at its disk")
 	}
-	if err := s.probe(ctx, node); err != nil {
+	if err := s.probe(ctx); err != nil {
 		return "", err
 	}
 	if is["aof_enabled"] == "0" {
 		note = "Redis's append-only file is off: a restart of Redis can lose approvals; set appendonly yes"
 	}
 	return note, nil
-}
-
-// probe writes, and waits for replicas as every other write does.
-func (s *Redis) probe(ctx context.Context, node redis.UniversalClient) error {
-	pipe := node.Pipeline()
-	set := pipe.Set(ctx, keyProbe, "ok", time.Minute)
-	var waited *redis.Cmd
-	if s.replicas > 0 {
-		waited = pipe.Do(ctx, "WAIT", s.replicas, waitWithin.Milliseconds())
-	}
-	_, _ = pipe.Exec(ctx) // the commands have their own errors
-	if err := set.Err(); err != nil {
-		return redisError("writing to Redis", err)
-	}
-	if waited == nil {
-		return nil
-	}
-	if n, err := waited.Int(); err != nil || n < s.replicas {
-		return fmt.Errorf("%w: REDIS_WAIT_REPLICAS is %d, and %d have what is written", request.ErrNotReplicated, s.replicas, n)
-	}
-	return nil
 }
 
 // parseInfo reads the lines name:value of INFO.

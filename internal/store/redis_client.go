@@ -155,13 +155,28 @@ func (s *Redis) node(ctx context.Context) (redis.UniversalClient, error) {
 }
 
 // write runs a script that changes something and, where the operator asks for it,
-// waits until replicas have the change: on the connection of the write, since WAIT
-// means nothing on another one. It returns the script's answer together with
+// waits until replicas have the change. It returns the script's answer together with
 // ErrNotReplicated if too few of them said so in time.
 func (s *Redis) write(ctx context.Context, script *redis.Script, keys []string, args ...any) (any, error) {
-	if s.replicas == 0 {
-		return script.Run(ctx, s.client, keys, args...).Result()
+	return s.change(ctx, script, func(p redis.Pipeliner) *redis.Cmd { return p.EvalSha(ctx, script.Hash(), keys, args...) })
+}
+
+// probe writes something without meaning, and waits for replicas as every other write
+// does. Once they have it, they have all that was written before it.
+func (s *Redis) probe(ctx context.Context) error {
+	_, err := s.change(ctx, nil, func(p redis.Pipeliner) *redis.Cmd {
+		return p.Do(ctx, "SET", keyProbe, "ok", "EX", 60)
+	})
+	if err != nil && !errors.Is(err, request.ErrNotReplicated) {
+		return redisError("writing to Redis", err)
 	}
+	return err
+}
+
+// change sends one command and its WAIT over one connection, since WAIT means nothing
+// on another. It goes past the client of the Cluster, which would send a command again
+// whose answer was lost: then its last error could say that nothing was written.
+func (s *Redis) change(ctx context.Context, script *redis.Script, send func(redis.Pipeliner) *redis.Cmd) (any, error) {
 	var err error
 	for range 3 { // a script that is not loaded yet, a slot that has moved
 		var node redis.UniversalClient
@@ -169,18 +184,23 @@ func (s *Redis) write(ctx context.Context, script *redis.Script, keys []string, 
 			return nil, err
 		}
 		pipe := node.Pipeline()
-		did := pipe.EvalSha(ctx, script.Hash(), keys, args...)
-		waited := pipe.Do(ctx, "WAIT", s.replicas, waitWithin.Milliseconds())
+		did := send(pipe)
+		var waited *redis.Cmd
+		if s.replicas > 0 {
+			waited = pipe.Do(ctx, "WAIT", s.replicas, waitWithin.Milliseconds())
+		}
 		_, _ = pipe.Exec(ctx) // the commands have their own errors
 		var answer any
 		answer, err = did.Result()
 		switch {
+		case err == nil && waited == nil:
+			return answer, nil
 		case err == nil:
 			if n, err := waited.Int(); err != nil || n < s.replicas {
-				return answer, fmt.Errorf("%w: %d of %d replicas have it", request.ErrNotReplicated, n, s.replicas)
+				return answer, fmt.Errorf("%w: REDIS_WAIT_REPLICAS is %d, and %d have what is written", request.ErrNotReplicated, s.replicas, n)
 			}
 			return answer, nil
-		case redis.HasErrorPrefix(err, "NOSCRIPT"):
+		case redis.HasErrorPrefix(err, "NOSCRIPT") && script != nil:
 			if err := script.Load(ctx, node).Err(); err != nil {
 				return nil, err
 			}

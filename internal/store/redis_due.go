@@ -14,12 +14,17 @@ import (
 
 // Claim implements request.Store.
 func (s *Redis) Claim(ctx context.Context, lease time.Duration) (request.Request, error) {
-	first, err := s.client.ZRangeWithScores(ctx, keyDueSet, 0, 15).Result()
+	first, err := s.firstDue(ctx)
 	if err != nil {
-		return request.Request{}, redisError("reading due index", err)
-	}
-	if err := s.enoughReplicas(ctx, len(first)); err != nil {
 		return request.Request{}, err
+	}
+	if len(first) == 0 {
+		return request.Request{}, request.ErrNothingDue
+	}
+	if s.replicas > 0 { // before a lease is taken that nobody may work on
+		if err := s.probe(ctx); err != nil {
+			return request.Request{}, err
+		}
 	}
 	for _, z := range first {
 		id := fmt.Sprint(z.Member)
@@ -43,24 +48,30 @@ func (s *Redis) Claim(ctx context.Context, lease time.Duration) (request.Request
 	return request.Request{}, request.ErrNothingDue
 }
 
-// enoughReplicas asks before a lease is taken that nobody may work on.
-func (s *Redis) enoughReplicas(ctx context.Context, due int) error {
-	if s.replicas == 0 || due == 0 {
-		return nil
-	}
+// firstDue looks at what has been due longest. Most polls find nothing, and write
+// nothing.
+func (s *Redis) firstDue(ctx context.Context) ([]redis.Z, error) {
 	node, err := s.node(ctx)
 	if err != nil {
-		return redisError("finding the server of our keys", err)
+		return nil, redisError("finding the server of our keys", err)
 	}
-	n, err := node.Do(ctx, "WAIT", s.replicas, 1).Int()
-	if err != nil {
-		return redisError("asking for replicas", err)
+	pipe := node.Pipeline()
+	clock := pipe.Time(ctx)
+	first := pipe.ZRangeWithScores(ctx, keyDueSet, 0, 15)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, redisError("reading due index", err)
 	}
-	if n < s.replicas {
-		return fmt.Errorf("%w: REDIS_WAIT_REPLICAS is %d, and %d answer", request.ErrNotReplicated, s.replicas, n)
+	due := first.Val()
+	for i, z := range due {
+		if z.Score > float64(clock.Val().UnixMicro()) {
+			return due[:i], nil
+		}
 	}
-	return nil
+	return due, nil
 }
+
+// errMovedOn says that a request is not any more what it was when it was looked at.
+var errMovedOn = errors.New("request has moved on")
 
 // Sweep implements request.Store. Redis forgets by itself.
 func (s *Redis) Sweep(ctx context.Context) (int, error) {
@@ -86,7 +97,17 @@ func (s *Redis) Sweep(ctx context.Context) (int, error) {
 		if !errors.Is(err, redis.Nil) {
 			return n, redisError("reading due index", err)
 		}
-		if _, err := s.Update(ctx, v.request.ID, unchanged); err != nil { // writing it puts it into the index
+		// Writing it puts it into the index, if it was not on its way out of it just now.
+		_, err = s.Update(ctx, v.request.ID, func(r request.Request, now time.Time) (request.Request, []request.Record, error) {
+			if r.Version != v.request.Version {
+				return r, nil, errMovedOn
+			}
+			return unchanged(r, now)
+		})
+		switch {
+		case errors.Is(err, errMovedOn), errors.Is(err, request.ErrNotFound):
+			continue
+		case err != nil:
 			return n, err
 		}
 		n++

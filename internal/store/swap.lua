@@ -7,7 +7,8 @@
 --       13 when it may be forgotten in milliseconds ('' : never), 14.. audit lines
 -- Returns: 'ok', or 'conflict' with nothing changed.
 local have = redis.call('HMGET', KEYS[1], 'version', 'op')
-if have[2] == ARGV[2] then
+local ops = have[2] or '' -- tokens of the last 8 swaps: others may have come between
+if string.find(ops, ARGV[2], 1, true) then
   return 'ok' -- this very attempt was applied before and its answer was lost
 end
 if (have[1] or '0') ~= ARGV[1] then
@@ -23,8 +24,9 @@ if #ARGV > 13 then
   end
   redis.call('HSET', KEYS[4], 'count', ARGV[11], 'hash', ARGV[12])
 end
-redis.call('HSET', KEYS[1], 'version', string.format('%.0f', tonumber(ARGV[1]) + 1), 'op', ARGV[2],
-  'request', ARGV[3], 'fence', ARGV[4], 'until', ARGV[5], 'at', ARGV[6])
+redis.call('HSET', KEYS[1], 'version', string.format('%.0f', tonumber(ARGV[1]) + 1),
+  'op', string.sub(ARGV[2] .. ' ' .. ops, 1, 8 * (#ARGV[2] + 1)), 'request', ARGV[3],
+  'fence', ARGV[4], 'until', ARGV[5], 'at', ARGV[6])
 if ARGV[13] == '' then
   redis.call('PERSIST', KEYS[1])
 else
