@@ -3,13 +3,15 @@
 
 GO       ?= go
 FUZZTIME ?= 30s
+N        ?= 20000
+SEED     ?= 1
 
 # The linter is pinned in tools/go.mod, apart from what the bot itself depends on.
 # `go tool` builds it once (a minute or two) and keeps it in Go's build cache.
 LINT := $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox test need lint fmt vet tidy-check build golden fuzz
+.PHONY: help sandbox test simulate need lint fmt vet tidy-check build golden fuzz
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +21,9 @@ sandbox: ## Try the bot: stand-ins for Slack and Microsoft, and a page to play o
 
 test: need ## Run every test with the race detector (FLAGS='-run Conversation -v' for some)
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(FLAGS) ./...
+
+simulate: ## Run N schedules of faults through the real service (N=20000, SEED=1; V=1 SEED=... N=1 prints one)
+	$(GO) test -count=1 -timeout 60m -v -run 'TestSimulation$$' ./cmd/bot -simulate.n=$(N) -simulate.seed=$(SEED) $(if $(V),-simulate.trace)
 
 # The race detector needs a C compiler, the Redis store's tests a redis-server. The
 # browser's story runs where Chromium is; only CI installs it.

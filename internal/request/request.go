@@ -303,9 +303,15 @@ func (r Request) CardLookDue() bool {
 	return r.State == Pending && !r.Card.LookAt.IsZero() && !r.Lease.At.Before(r.Card.LookAt)
 }
 
-// SettlePassDue reports whether a shown result should be looked at again now.
+// SettlePassDue reports whether what ended and was shown should be looked at again
+// now.
 func (r Request) SettlePassDue() bool {
-	return r.State == Settling && !r.Lease.At.Before(r.SettleAt)
+	return (r.State == Settling || r.closed()) && !r.SettleAt.IsZero() && !r.Lease.At.Before(r.SettleAt)
+}
+
+// closed reports whether r ended with a card, or perhaps one, that holds no result.
+func (r Request) closed() bool {
+	return closedFaces[r.State] != NoFace && (r.Card.TS != "" || r.Card.Doubt)
 }
 
 func (r Request) seen(key string) bool {

@@ -79,10 +79,13 @@ func reported(r Request, s Shown, now time.Time) (Request, []Record) {
 	return r, recs
 }
 
-// settle moves a shown result towards Done: the chat is looked at again after a
-// minute and after five, to mend what Slack applied late.
+// settle moves a shown result towards Done, and a closed card to where nobody has to
+// look at it any more: the chat is looked at again after a minute and after five, to
+// mend what Slack applied late, or a frozen worker did.
 func settle(r Request, failed bool, now time.Time) Request {
 	switch {
+	case r.closed():
+		return settleClosed(r, failed, now)
 	case r.State == Finished && !r.Unshown():
 		r.State, r.SettleAt = Settling, now.Add(settlePasses[0])
 	case r.State == Finished:
@@ -95,6 +98,25 @@ func settle(r Request, failed bool, now time.Time) Request {
 			r.State, r.SettleAt = Done, time.Time{}
 		} else {
 			r.SettleAt = now.Add(settlePasses[r.Passes])
+		}
+	}
+	return r
+}
+
+func settleClosed(r Request, failed bool, now time.Time) Request {
+	due := !r.SettleAt.IsZero() && !now.Before(r.SettleAt)
+	switch {
+	case r.Thread.Gone:
+		r.SettleAt = time.Time{}
+	case r.SettleAt.IsZero() && r.Passes == 0 && !r.Unshown():
+		r.SettleAt = now.Add(settlePasses[0])
+	case due && failed:
+		r.SettleAt = r.RetryAt
+	case due:
+		if r.Passes++; r.Passes < len(settlePasses) {
+			r.SettleAt = now.Add(settlePasses[r.Passes])
+		} else {
+			r.SettleAt = time.Time{}
 		}
 	}
 	return r

@@ -170,7 +170,11 @@ func (r Request) due(now time.Time) time.Time {
 		}
 	case Finished, Settling:
 		wake = append(wake, later(now, r.SettleAt))
-	case Done, Planned, Refused, Canceled, Expired:
+	case Refused, Canceled, Expired:
+		if !r.SettleAt.IsZero() {
+			wake = append(wake, later(now, r.SettleAt))
+		}
+	case Done, Planned:
 	}
 	if len(wake) == 0 {
 		return time.Time{}
@@ -244,6 +248,11 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 	}
 
 	why, fault := p.mayPress(r, press, e, now)
+	if r.Card.TS == "" && r.State != Received && samePlace(r, press) {
+		// The answer to our post was lost; the press tells where the card is, whatever
+		// becomes of the press.
+		r.Card.TS, r.Card.Face, r.Card.Plan, r.RetryAt = press.MessageTS, FacePending, r.Plan.Code(), time.Time{}
+	}
 	if why == UnknownCard && r.State == Received {
 		r.State, r.Refusal, r.ClosedAt = Refused, why, now // a press on a card nobody knows
 	}
@@ -256,9 +265,6 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 			Standing: e.Caller.Standing, Fault: fault, At: now,
 		})
 		return r, []Record{r.record(string(press.Verb), e.Caller, now).refused(why)}, nil
-	}
-	if r.Card.TS == "" { // the answer to our post was lost; the press tells where the card is
-		r.Card.TS, r.Card.Face, r.Card.Plan = press.MessageTS, FacePending, r.Plan.Code()
 	}
 	r.RetryAt = time.Time{} // what there is to show has changed
 	switch press.Verb {

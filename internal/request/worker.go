@@ -155,7 +155,7 @@ func (s *Service) step(ctx context.Context, r Request) (next Request, more bool,
 	case r.State == Pending && !now.Before(r.Expires):
 		next, err = s.apply(ctx, r, Ticked{})
 	case (r.Unshown() || r.CardLookDue()) && !now.Before(r.RetryAt),
-		(r.State == Finished || r.State == Settling) && !now.Before(r.SettleAt):
+		(r.State == Finished || r.State == Settling) && !now.Before(r.SettleAt), r.SettlePassDue():
 		next, err = s.apply(ctx, r, Reported{s.report(ctx, r)})
 	default:
 		return r, false, nil

@@ -111,20 +111,27 @@ func (rp *Reporter) public(ctx context.Context, r request.Request) request.Shown
 
 // card posts the card, or updates it when its face has changed.
 func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Shown) error {
+	if r.Card.TS == "" && r.Card.Doubt && r.SettlePassDue() { // one may have appeared after the end
+		found, err := rp.cardsInChannel(ctx, r)
+		if err != nil || len(found) == 0 {
+			return err
+		}
+		r.Card.TS = found[0]
+	}
 	face := r.Face()
 	current := face == r.Card.Face && (face != request.FacePending || r.Card.Plan == r.Plan.Code())
 	if face == request.NoFace || current && !r.SettlePassDue() && !r.CardLookDue() {
 		return nil
 	}
 	ts := r.Card.TS
+	var copies []string // which go last: the card itself is more than they are
 	if r.CardMayExist() {
 		found, err := rp.cardsInChannel(ctx, r)
 		if err != nil {
 			return err
 		}
 		if len(found) > 0 {
-			ts = found[0]
-			rp.delete(ctx, r, found[1:])
+			ts, copies = found[0], found[1:]
 		}
 	}
 	msg := card(r)
@@ -143,14 +150,14 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 		if err != nil {
 			return err
 		}
-		rp.delete(ctx, r, slices.DeleteFunc(found, func(copied string) bool { return copied == ts }))
+		copies = slices.DeleteFunc(found, func(copied string) bool { return copied == ts })
 	}
 	err := rp.update(ctx, r, ts, partCard, msg)
 	if err != nil && !cannotChange(err) {
 		return err
 	}
 	s.Card = request.Card{TS: ts, Face: face, Plan: r.Plan.Code()}
-	return nil
+	return rp.delete(ctx, r, copies)
 }
 
 // post posts a message of r, in its thread if there is one, and returns its
@@ -224,6 +231,12 @@ func classify(err error) problem {
 func cannotChange(err error) bool {
 	e, ok := errors.AsType[slack.SlackErrorResponse](err)
 	return ok && slices.Contains([]string{"message_not_found", "cant_update_message", "edit_window_closed"}, e.Err)
+}
+
+// cannotDelete reports whether a message of ours will never be deleted.
+func cannotDelete(err error) bool {
+	e, ok := errors.AsType[slack.SlackErrorResponse](err)
+	return ok && slices.Contains([]string{"cant_delete_message", "compliance_exports_prevent_deletion"}, e.Err)
 }
 
 // cannotLook reports whether messages cannot be looked up at all, for want of a

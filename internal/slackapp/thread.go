@@ -17,7 +17,7 @@ const lookLimit = 15
 
 // plan puts the plan into the thread once it is wanted.
 func (rp *Reporter) plan(ctx context.Context, r request.Request, s *request.Shown) error {
-	if !r.Thread.PlanWanted || r.Thread.PlanTS != "" || r.Card.TS == "" {
+	if !r.Thread.PlanWanted || r.Thread.PlanTS != "" && !r.SettlePassDue() || r.Card.TS == "" {
 		return nil
 	}
 	found, err := rp.inThread(ctx, r, partPlan(r))
@@ -26,7 +26,9 @@ func (rp *Reporter) plan(ctx context.Context, r request.Request, s *request.Show
 	}
 	if len(found) > 0 {
 		s.PlanTS = found[0]
-		rp.delete(ctx, r, found[1:])
+		return rp.delete(ctx, r, found[1:])
+	}
+	if r.Thread.PlanTS != "" { // deleted, or not to be looked up
 		return nil
 	}
 	s.PlanTS, err = rp.post(ctx, r, r.Card.TS, partPlan(r), planMessage(r))
@@ -67,8 +69,7 @@ func (rp *Reporter) result(ctx context.Context, r request.Request, s *request.Sh
 		err := rp.update(ctx, r, ts, partResult, resultMessage(r))
 		if err == nil {
 			s.ResultTS, s.ResultDone = ts, true
-			rp.delete(ctx, r, slices.Delete(slices.Clone(found), i, i+1))
-			return nil
+			return rp.delete(ctx, r, slices.Delete(slices.Clone(found), i, i+1))
 		}
 		if !cannotChange(err) {
 			return err
@@ -80,18 +81,24 @@ func (rp *Reporter) result(ctx context.Context, r request.Request, s *request.Sh
 		return err
 	}
 	s.ResultTS, s.ResultDone = ts, true
-	rp.delete(ctx, r, found)
-	return nil
+	return rp.delete(ctx, r, found)
 }
 
-// delete removes superfluous copies. One that cannot be deleted holds nothing
-// but a placeholder or the same text, so it is not worth failing for.
-func (rp *Reporter) delete(ctx context.Context, r request.Request, copies []string) {
+// delete removes superfluous copies. What Slack does not take at the moment is an
+// error, so that it is tried again: a copy of a card has buttons. One that can't be
+// deleted stays.
+func (rp *Reporter) delete(ctx context.Context, r request.Request, copies []string) error {
 	for _, ts := range copies {
-		if _, _, err := rp.slack.writes.DeleteMessageContext(ctx, r.Origin.Channel, ts); err != nil && !cannotChange(err) {
+		_, _, err := rp.slack.writes.DeleteMessageContext(ctx, r.Origin.Channel, ts)
+		switch {
+		case err == nil, cannotChange(err):
+		case classify(err).kind == transient && !cannotDelete(err):
+			return err
+		default:
 			rp.log.Warn("a superfluous copy stays", "request", r.ID, "error", safe(err))
 		}
 	}
+	return nil
 }
 
 // inThread lists the timestamps of our messages of one part under the card,

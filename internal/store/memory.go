@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"iter"
 	"slices"
 	"sync"
@@ -17,14 +19,40 @@ type Memory struct {
 	now   func() time.Time
 
 	mu    sync.Mutex
-	rows  map[request.ID][]byte
+	rows  map[request.ID]memoryRow
 	lines [][]byte
 	head  request.Head
 }
 
+// memoryRow is a request with what its JSON leaves out and the index needs.
+type memoryRow struct {
+	body    []byte
+	version int64
+	lease   request.Lease
+	wake    time.Time
+}
+
+func (w memoryRow) request() (request.Request, error) {
+	var r request.Request
+	if err := json.Unmarshal(w.body, &r); err != nil {
+		return r, fmt.Errorf("decoding request: %w", err)
+	}
+	r.Version, r.Lease = w.version, w.lease
+	return r, nil
+}
+
+func (m *Memory) keep(r request.Request) error {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encoding request %s: %w", r.ID, err)
+	}
+	m.rows[r.ID] = memoryRow{body: body, version: r.Version, lease: r.Lease, wake: r.WakeAt()}
+	return nil
+}
+
 // NewMemory returns an empty store whose clock is now.
 func NewMemory(chain request.Chain, now func() time.Time) *Memory {
-	return &Memory{chain: chain, now: now, rows: map[request.ID][]byte{}}
+	return &Memory{chain: chain, now: now, rows: map[request.ID]memoryRow{}}
 }
 
 // Create implements request.Store.
@@ -46,11 +74,11 @@ func (m *Memory) Get(_ context.Context, id request.ID) (request.Request, error) 
 }
 
 func (m *Memory) get(id request.ID) (request.Request, error) {
-	blob, ok := m.rows[id]
+	w, ok := m.rows[id]
 	if !ok {
 		return request.Request{}, request.ErrNotFound
 	}
-	return decode(blob)
+	return w.request()
 }
 
 // Update implements request.Store.
@@ -77,11 +105,10 @@ func (m *Memory) swap(ctx context.Context, r request.Request, fn request.UpdateF
 		return next, err
 	}
 	next.Version = r.Version + 1
-	blob, err := encode(next)
-	if err != nil {
+	if err := m.keep(next); err != nil {
 		return next, err
 	}
-	m.rows[r.ID], m.lines, m.head = blob, append(m.lines, lines...), head
+	m.lines, m.head = append(m.lines, lines...), head
 	return next, nil
 }
 
@@ -90,39 +117,33 @@ func (m *Memory) Claim(_ context.Context, lease time.Duration) (request.Request,
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.now()
-	var oldest request.Request
-	for _, blob := range m.rows {
-		r, err := decode(blob)
-		if err != nil {
-			return r, err
-		}
-		wake := r.WakeAt()
-		if wake.IsZero() || wake.After(now) {
+	var oldest request.ID
+	for id, w := range m.rows {
+		if w.wake.IsZero() || w.wake.After(now) {
 			continue
 		}
-		if oldest.ID == "" || wake.Before(oldest.WakeAt()) || wake.Equal(oldest.WakeAt()) && r.ID < oldest.ID {
-			oldest = r
+		if was := m.rows[oldest].wake; oldest == "" || w.wake.Before(was) || w.wake.Equal(was) && id < oldest {
+			oldest = id
 		}
 	}
-	if oldest.ID == "" {
-		return oldest, request.ErrNothingDue
+	if oldest == "" {
+		return request.Request{}, request.ErrNothingDue
 	}
-	oldest.Version++
-	oldest.Lease = request.Lease{Fence: newFence(), Until: now.Add(lease), At: now}
-	blob, err := encode(oldest)
+	r, err := m.get(oldest)
 	if err != nil {
-		return oldest, err
+		return r, err
 	}
-	m.rows[oldest.ID] = blob
-	return oldest, nil
+	r.Version++
+	r.Lease = request.Lease{Fence: newFence(), Until: now.Add(lease), At: now}
+	return r, m.keep(r)
 }
 
 // Sweep implements request.Store; there is no separate index to lose.
 func (m *Memory) Sweep(context.Context) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for id, blob := range m.rows {
-		r, err := decode(blob)
+	for id, w := range m.rows {
+		r, err := w.request()
 		if err == nil && forgotten(r, m.now()) {
 			delete(m.rows, id)
 		}

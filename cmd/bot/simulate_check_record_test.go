@@ -1,0 +1,98 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/revoke-session/revoke-session/internal/audit"
+	"github.com/revoke-session/revoke-session/internal/request"
+)
+
+var life = []request.State{
+	request.Received, request.Pending, request.Approved, request.Executing, request.Finished, request.Settling, request.Done,
+}
+
+// checkRecords: the record tells one life, each step once.
+func (s *simulation) checkRecords(r request.Request, entries []audit.Entry) {
+	count := map[string]int{}
+	at := 0
+	for _, e := range entries {
+		count[e.Event+" "+e.Decision]++
+		now := slices.Index(life, e.State)
+		if now >= 0 && now < at {
+			s.violate("record", "%s goes back from %s to %s", r.ID, life[at], e.State)
+		}
+		at = max(at, now)
+	}
+	for event, most := range map[string]int{
+		"command allowed": 1, "confirm allowed": 1, "cancel allowed": 1, "what-if allowed": 2, "result ": 1, "expire ": 1,
+		"execute ": r.Attempts,
+	} {
+		if count[event] > most {
+			s.violate("record", "%s has %d records of %s", r.ID, count[event], event)
+		}
+	}
+	if r.State == request.Done && count["result "] != 1 {
+		s.violate("record", "%s is done with %d results on record", r.ID, count["result "])
+	}
+	if r.State == request.Canceled && count["cancel allowed"] != 1 || r.State == request.Expired && count["expire "] != 1 {
+		s.violate("record", "%s is %s, and the record does not say so", r.ID, r.State)
+	}
+}
+
+// checkOrphans: everything that the bot has posted belongs to something.
+func (s *simulation) checkOrphans() {
+	for _, m := range s.slack.messages {
+		r, known := s.store.latest[request.ID(m.request)]
+		if known && r.r.State != request.Refused && r.r.State != request.Planned {
+			continue
+		}
+		if known && m.part == "card" && r.r.Card.TS == m.ts {
+			continue
+		}
+		s.stats.orphans++
+		if s.plan.promised && !s.slack.archived {
+			s.violate("orphan", "%s %s of %s: %.60q", m.ts, m.part, m.request, m.text)
+		}
+	}
+}
+
+// checkAccepted: what was accepted is not forgotten, and is answered.
+func (s *simulation) checkAccepted(entries map[request.ID][]audit.Entry) {
+	refused, told := map[string]int{}, map[string]int{}
+	for _, all := range entries {
+		for _, e := range all {
+			if e.Decision == "refused" || e.Event == "command what-if" {
+				refused[e.Actor.Slack.User]++
+			}
+			if e.Event == "answer not delivered" {
+				refused[e.Actor.Slack.User]--
+			}
+		}
+	}
+	for _, w := range s.slack.private {
+		told[w.to]++
+	}
+	for user, n := range refused {
+		if told[user] < n {
+			s.violate("answered", "%s was refused %d times and told %d times", user, n, told[user])
+		}
+	}
+	for _, d := range s.people.deliveries {
+		if !s.recorded(d) {
+			continue
+		}
+		if w, ok := s.store.latest[d.request]; ok && (d.verb == "" || judged(w.r, d.key)) {
+			continue
+		}
+		if w, ok := s.store.latest[request.ID(d.key)]; ok && judged(w.r, d.key) {
+			continue
+		}
+		s.violate("accepted", "%s %s of %s by %s is forgotten", d.verb, d.key, d.request, d.who.upn)
+	}
+}
+
+// judged reports whether r remembers a press; after a while it need not.
+func judged(r request.Request, key string) bool {
+	return slices.ContainsFunc(r.Judged, func(j request.Seen) bool { return j.Key == key }) ||
+		len(r.Judged) > 0 && r.Judged[len(r.Judged)-1].At.Sub(r.Received) > request.ReplayWindow
+}
