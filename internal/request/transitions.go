@@ -300,6 +300,7 @@ func ticked(r Request, now time.Time) (Request, []Record, error) {
 	}
 	r.State, r.ClosedAt, r.RetryAt = Expired, now, time.Time{}
 	if r.Card.TS == "" {
+		r.Card.Doubt = true // a worker may have posted it and died before it could say so
 		r.Replies = append(r.Replies, Reply{Key: string(r.ID), To: r.Origin, Reason: CardNotPosted, At: now})
 	}
 	return r, []Record{r.record("expire", Caller{}, now)}, nil

@@ -622,3 +622,22 @@ func TestChannelGoneAfterTheResultWasShown(t *testing.T) {
 		t.Errorf("owed: %+v, want nothing", r.Replies)
 	}
 }
+
+// A worker may have posted the card and died before it could say so: what expired
+// without a card is looked for, and closed where it is found.
+func TestExpiredWithoutACardIsLookedFor(t *testing.T) {
+	r := next(t, received(), Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0)
+	r = next(t, r, Ticked{}, t0.Add(policy.TTL))
+	r = next(t, r, Reported{Shown{Replied: []string{string(r.ID)}}}, t0.Add(policy.TTL))
+	if want := t0.Add(policy.TTL + settlePasses[0]); !r.Due.Equal(want) {
+		t.Fatalf("due %v, want to be looked for at %v", r.Due, want)
+	}
+	r.Lease.At = r.Due
+	if !r.SettlePassDue() {
+		t.Error("the look is not due at its time")
+	}
+	r = next(t, r, Reported{Shown{Card: Card{TS: "1.1", Face: FaceExpired}}}, r.Due)
+	if r.Card.TS != "1.1" || r.Due.IsZero() {
+		t.Errorf("found: %+v due %v, want it to be looked at once more", r.Card, r.Due)
+	}
+}
