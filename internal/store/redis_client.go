@@ -142,6 +142,8 @@ func cluster(opts *redis.ClusterOptions, err error) (redis.UniversalClient, erro
 	opts.MaxRetries = -1
 	opts.ContextTimeoutEnabled = true
 	opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout = redisWithin, redisWithin, redisWithin
+	// A dead node redirects nobody, and go-redis would go on asking it for a minute.
+	opts.ClusterStateReloadInterval = time.Second
 	return redis.NewClusterClient(opts), nil
 }
 
