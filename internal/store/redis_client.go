@@ -20,7 +20,7 @@ import (
 // before its reader gives up.
 const (
 	redisWithin = 2 * time.Second
-	waitWithin  = time.Second
+	waitWithin  = 500 * time.Millisecond
 )
 
 // errURL says what REDIS_URL may be; what was wrong with it could quote a password.
