@@ -21,7 +21,8 @@ var (
 	// ErrNotReplicated says that a write was applied, but that fewer replicas than
 	// the operator asks for have it: a failover could still undo it, so nothing may
 	// be promised or done on the strength of it. Once a later write succeeds, this one
-	// is as safe. Any other error of a write leaves open whether it was applied.
+	// is as safe. It also stands in place of ErrExists and ErrNothingToDo: that a step
+	// was taken before is as much of a promise as taking it. Any other error of a write leaves open whether it was applied.
 	ErrNotReplicated = errors.New("recorded, not yet replicated")
 )
 

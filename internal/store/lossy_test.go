@@ -2,6 +2,7 @@ package store
 
 import (
 	"io"
+	"math/rand/v2"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -78,7 +79,7 @@ func TestRedisLostReplyToCreate(t *testing.T) {
 type lossyProxy struct {
 	addr           string
 	loseNext, lost atomic.Bool
-	losses         atomic.Int64
+	losses, oneIn  atomic.Int64
 	onLoss         func() // before the connection is cut; nil is nothing
 }
 
@@ -132,4 +133,8 @@ func (p *lossyProxy) back(down, up net.Conn) {
 	}
 }
 
-func (p *lossyProxy) loses() bool { return p.loseNext.CompareAndSwap(true, false) }
+// loses says so when told to, and by chance once in oneIn.
+func (p *lossyProxy) loses() bool {
+	n := p.oneIn.Load()
+	return p.loseNext.CompareAndSwap(true, false) || n > 0 && rand.Int64N(n) == 0
+}

@@ -29,8 +29,13 @@ func TestRedisSweepMendsTheIndex(t *testing.T) {
 func TestRedisDownIsUnavailable(t *testing.T) {
 	s := openRedis(t, "redis://127.0.0.1:1/0")
 	_, checked := s.Check(t.Context())
+	_, claimed := s.Claim(t.Context(), time.Minute)
+	if errors.Is(claimed, request.ErrNothingDue) {
+		t.Errorf("Claim = %v, and nobody can know that nothing is due", claimed)
+	}
 	for name, err := range map[string]error{
 		"Check":  checked,
+		"Claim":  claimed,
 		"Create": s.Create(t.Context(), request.Request{ID: "r1"}, due(0)),
 	} {
 		if !errors.Is(err, request.ErrUnavailable) {

@@ -21,10 +21,10 @@ const startWithin = 15 * time.Second
 // Server is one redis-server process.
 type Server struct {
 	Addr string // host:port
+	Dir  string // where it keeps its files
 
 	cmd    *exec.Cmd
 	ended  chan struct{}
-	log    string
 	client *redis.Client
 }
 
@@ -47,11 +47,14 @@ func run(t T, bin string, port int, dir string, args []string) *Server {
 	s := &Server{
 		Addr:  net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
 		cmd:   exec.Command(bin, args...), //nolint:noctx,gosec // ends with the test; the arguments are ours
-		ended: make(chan struct{}), log: filepath.Join(dir, "log"),
+		ended: make(chan struct{}), Dir: dir,
 	}
 	s.client = redis.NewClient(&redis.Options{
 		Addr: s.Addr, MaxRetries: -1, DialerRetries: 1, PoolSize: 4, ContextTimeoutEnabled: true,
 	})
+	// A group of its own: what it forks to rewrite its file has to end with it, or it
+	// goes on writing into a directory that the test is removing.
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.cmd.Start(); err != nil {
 		t.Fatalf("starting redis-server: %v", err)
 	}
@@ -72,7 +75,7 @@ func (s *Server) ready(t T) {
 	await(t, "redis-server at "+s.Addr, startWithin, func() bool {
 		select {
 		case <-s.ended:
-			text, _ := os.ReadFile(s.log) // if there is none, that is all there is to say
+			text, _ := os.ReadFile(filepath.Join(s.Dir, "log")) // if there is none, that is all there is to say
 			t.Fatalf("redis-server at %s has ended: %s", s.Addr, text)
 		default:
 		}
@@ -130,8 +133,14 @@ func (s *Server) Continue(t T) {
 
 // Kill ends the process at once (SIGKILL), also a paused one.
 func (s *Server) Kill() {
-	_ = s.cmd.Process.Kill() // it may have ended before
+	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // it may have ended before
 	<-s.ended
+	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); {
+		if syscall.Kill(-s.cmd.Process.Pid, 0) != nil { // its children have ended too
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // freePort returns a port below 55536, so that the port 10000 above it, on which
