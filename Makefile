@@ -11,7 +11,7 @@ SEED     ?= 1
 LINT := $(GO) tool -modfile=tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox test simulate need lint fmt vet tidy-check build golden fuzz
+.PHONY: help sandbox test simulate crash need lint fmt vet tidy-check build golden fuzz
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: need ## Run every test with the race detector (FLAGS='-run Conversation -v
 
 simulate: ## Run N schedules of faults through the real service (N=20000, SEED=1; V=1 SEED=... N=1 prints one)
 	$(GO) test -count=1 -timeout 60m -v -run 'TestSimulation$$' ./cmd/bot -simulate.n=$(N) -simulate.seed=$(SEED) $(if $(V),-simulate.trace)
+
+crash: need ## Kill a real bot at each of its calls, and Redis in each state of a request (five minutes)
+	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 30m -v -run '^TestCrash' $(FLAGS) ./cmd/bot -crash.all
 
 # The race detector needs a C compiler, the Redis store's tests a redis-server. The
 # browser's story runs where Chromium is; only CI installs it.

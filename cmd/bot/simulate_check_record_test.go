@@ -49,8 +49,10 @@ func (s *simulation) checkOrphans() {
 		if known && m.part == "card" && r.r.Card.TS == m.ts {
 			continue
 		}
-		s.stats.orphans++
-		if s.plan.promised && !s.slack.archived {
+		if !s.plan.promised || s.slack.archived {
+			s.stats.forgotten++
+		} else {
+			s.stats.orphans++
 			s.violate("orphan", "%s %s of %s: %.60q", m.ts, m.part, m.request, m.text)
 		}
 	}

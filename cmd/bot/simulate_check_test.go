@@ -107,6 +107,10 @@ func (s *simulation) checkEffects(r request.Request, entries []audit.Entry) {
 			continue
 		}
 		all = append(all, e)
+		if !e.blind && s.plan.promised {
+			s.stats.avoidable++
+			s.violate("look", "%s had another effect, although a look would have shown the one before", r.ID)
+		}
 		if !e.claim.troubled {
 			untroubled++
 		}
@@ -154,16 +158,43 @@ func (s *simulation) checkClaims(r request.Request, effects int) {
 	}
 }
 
-// confirmed finds the press that an effect rests on, as the world saw it.
+// confirmed finds the press that an effect rests on, as the world saw it: by another
+// administrator than the one who asked. Both have held the role not long before the
+// effect was asked for; a worker can be frozen between its look and its call.
 func (s *simulation) confirmed(r request.Request, e effect) *delivery {
+	asked := s.asked(r.ID)
+	if asked == nil {
+		return nil
+	}
+	recently := e.sent.Add(-2 * time.Minute)
 	for _, d := range s.people.deliveries {
-		alone := d.verb == "" && r.Command.Unconfirmed && s.plan.policy.AllowUnconfirmed
-		second := d.verb == request.Confirm && d.who.id != r.Requester.ObjectID && d.who.id != r.Target.ObjectID
-		if d.request == r.ID && d.at.Before(e.at) && (alone || second) && d.who.admin(d.at, e.at) {
+		alone := d == asked && r.Command.Unconfirmed && s.plan.policy.AllowUnconfirmed
+		second := d.request == r.ID && d.verb == request.Confirm && d.who != asked.who && d.who.id != r.Target.ObjectID
+		if !d.at.Before(e.at) || !alone && !second {
+			continue
+		}
+		if since := later(d.at, recently); d.who.admin(since, e.sent) && asked.who.admin(since, e.sent) {
 			return d
 		}
 	}
 	return nil
+}
+
+// asked is the command that began a request.
+func (s *simulation) asked(id request.ID) *delivery {
+	for _, d := range s.people.deliveries {
+		if d.verb == "" && d.request == id {
+			return d
+		}
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // checkChat: one card and one result, which say what the request says.

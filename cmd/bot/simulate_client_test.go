@@ -77,7 +77,16 @@ func (c *client) Update(ctx context.Context, id request.ID, fn request.UpdateFun
 
 // Claim implements request.Store.
 func (c *client) Claim(ctx context.Context, lease time.Duration) (request.Request, error) {
-	run := func(m *store.Memory) (request.Request, error) { return m.Claim(context.Background(), lease) }
+	run := func(m *store.Memory) (request.Request, error) {
+		r, err := m.Claim(context.Background(), lease)
+		if fence := c.p.s.store.fence; fence != nil && err == nil {
+			return m.Update(context.Background(), r.ID, func(r request.Request, _ time.Time) (request.Request, []request.Record, error) {
+				r.Lease.Fence = fence(r)
+				return r, nil, nil
+			})
+		}
+		return r, err
+	}
 	got := c.ask(ctx, "claim", operation{
 		run:  run,
 		late: func(*store.Memory) func(*store.Memory) (request.Request, error) { return run },

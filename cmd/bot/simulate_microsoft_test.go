@@ -26,6 +26,7 @@ type account struct {
 	roles          []roleChange
 	validFrom      []time.Time // by the tenant's clock, in whole seconds; the last counts
 	changed        []time.Time // when each of them came to be, by the world's clock
+	obscured       time.Time   // when somebody last looked and did not see them as they are
 }
 
 type roleChange struct {
@@ -36,8 +37,10 @@ type roleChange struct {
 // effect is one revocation that took place.
 type effect struct {
 	at     time.Time
+	sent   time.Time
 	target string
 	claim  *claim // on which it was asked for
+	blind  bool   // nobody could know of the ones before it
 }
 
 func newMicrosoft(s *simulation) *microsoft {
@@ -95,12 +98,12 @@ func (t *microsoft) reads(a *account) time.Time {
 	if t.s.chance(t.s.plan.stale, "stale read") {
 		asOf = asOf.Add(-t.s.between(0, time.Minute))
 	}
-	for i := len(a.changed) - 1; i > 0; i-- {
-		if !a.changed[i].After(asOf) {
-			return a.validFrom[i]
-		}
+	i := len(a.changed) - 1
+	for i > 0 && a.changed[i].After(asOf) {
+		i--
+		a.obscured = time.Now()
 	}
-	return a.validFrom[0]
+	return a.validFrom[i]
 }
 
 func (t *microsoft) graph() service {
@@ -138,17 +141,45 @@ func (t *microsoft) call(q query) answered {
 	case a == nil:
 		return t.graphError(http.StatusNotFound, "Request_ResourceNotFound")
 	case strings.HasSuffix(q.path, revokeSuffix):
-		t.revoke(a, q.claim)
+		t.revoke(a, q)
 		return answered{status: http.StatusOK, header: t.headers(), body: `{"value":true}`}
+	}
+	if q.claim != nil {
+		q.claim.looked = time.Now()
 	}
 	body := fmt.Sprintf(`{"id":%q,"signInSessionsValidFromDateTime":%q}`, a.id, t.reads(a).Format(time.RFC3339))
 	return answered{status: http.StatusOK, header: t.headers(), body: body}
 }
 
-func (t *microsoft) revoke(a *account, on *claim) {
-	t.effects = append(t.effects, effect{at: time.Now(), target: a.id, claim: on})
+func (t *microsoft) revoke(a *account, q query) {
+	on := q.claim
+	e := effect{at: time.Now(), sent: q.sent, target: a.id, claim: on, blind: true}
+	for _, before := range t.effects {
+		if before.claim.id != on.id {
+			continue
+		}
+		tried := q.vain || !q.looked.IsZero() && before.at.After(q.looked) || a.obscured.After(before.at)
+		e.blind = e.blind && (before.at.After(q.sent) || tried)
+	}
+	t.effects = append(t.effects, e)
 	a.validFrom, a.changed = append(a.validFrom, t.now().Truncate(time.Second)), append(a.changed, time.Now())
 	t.s.tracef("*** sessions of %s end, for %s", a.upn, on.id)
+}
+
+// unread notes that somebody could not look at an account, or had no token to look
+// with.
+func (t *microsoft) unread(q query) {
+	if t.graph().effect(q) || strings.HasPrefix(q.path, "/api/") {
+		return
+	}
+	if q.claim != nil {
+		q.claim.vain = true
+	}
+	for _, a := range t.accounts {
+		if strings.HasSuffix(q.path, a.id) || strings.HasPrefix(q.path, "/"+tenantName) {
+			a.obscured = time.Now()
+		}
+	}
 }
 
 func (t *microsoft) login() service {

@@ -2,9 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -44,7 +45,9 @@ type worker struct {
 type claim struct {
 	id       request.ID
 	fence    string
-	troubled bool // something went wrong that excuses doing it again
+	troubled bool      // something went wrong that excuses doing it again
+	looked   time.Time // when it last saw the account, since it last asked
+	vain     bool      // it has tried to since then, and may not have been able to
 }
 
 type workerKey struct{}
@@ -53,11 +56,18 @@ type workerKey struct{}
 // seams in it.
 func (s *simulation) start(replica int) {
 	s.processes++
+	if !slices.ContainsFunc(s.replicas, func(p *incarnation) bool { return p != nil }) {
+		s.store.adopt() // until now there was nobody who could take over
+	}
 	p := &incarnation{s: s, id: s.processes, replica: replica}
 	log := slog.New(slog.DiscardHandler)
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
-	wire := &wire{p: p}
+	m := s.mutant
+	var wire http.RoundTripper = &wire{p: p}
+	if m.transport != nil {
+		wire = m.transport(wire)
+	}
 	slack, err := slackapp.NewClient("xoxb-simulated", slackBase, wire)
 	if err != nil {
 		panic(err)
@@ -69,8 +79,8 @@ func (s *simulation) start(replica int) {
 	// Graph is read with the policy of effects, whose waits have no jitter.
 	graph := entra.NewAPI(entra.GraphService(graphBase), credential, wire, entra.Effects, log)
 	backoff := func(n int, err error) time.Duration {
-		if d := entra.Backoff(n, err); d >= 2*time.Second { // asked for by Microsoft, so without jitter
-			return d.Truncate(time.Second)
+		if e, ok := errors.AsType[*entra.Error](err); ok && e.RetryAfter > 0 {
+			return e.RetryAfter
 		}
 		return time.Duration(n)*500*time.Millisecond + time.Duration(p.id)*time.Microsecond
 	}
@@ -78,7 +88,6 @@ func (s *simulation) start(replica int) {
 	var rp request.Reporter = slackapp.NewReporter(slack, slackapp.NewResponseURLs(), p.together, log)
 	var dir request.Directory = &directory{p: p}
 	var st request.Store = &client{p: p}
-	m := s.mutant
 	if m.revoker != nil {
 		rv = m.revoker(rv)
 	}
@@ -86,7 +95,10 @@ func (s *simulation) start(replica int) {
 		dir = m.directory(dir)
 	}
 	if m.store != nil {
-		st = m.store(st)
+		st = m.store(p, st)
+	}
+	if m.reporter != nil {
+		rp = m.reporter(rp)
 	}
 	p.service = request.NewService(st, dir, rv, rp, s.plan.policy, p.together, log)
 	s.replicas[replica] = p
@@ -190,7 +202,9 @@ func (s *simulation) freeze(p *incarnation) time.Duration {
 	p.thaws, p.froze = time.Now().Add(d), time.Now()
 	s.tracef("p%d freezes for %v", p.id, d)
 	for _, w := range p.workers {
-		w.trouble()
+		if w.trouble(); w.claim != nil {
+			w.claim.vain = true // the time for a look may end meanwhile
+		}
 	}
 	return d
 }
@@ -269,5 +283,3 @@ func (s *simulation) answer(c *call, d time.Duration) {
 	c.ready = time.Now().Add(d)
 	c.next = func() { s.release(c) }
 }
-
-var _ = runtime.Goexit

@@ -18,6 +18,7 @@ type workspace struct {
 	private  []whisper
 	lastTS   int64 // microseconds
 	archived bool
+	sweeps   bool // a mutation: the result that is written last is the only one to stay
 }
 
 // chatMessage is one message in the channel.
@@ -119,7 +120,7 @@ func (k *workspace) call(q query) answered {
 		return k.list(form, func(m *chatMessage) bool { return m.thread == root || m.ts == root }, false)
 	case "chat.postEphemeral":
 		k.private = append(k.private, whisper{form.Get("user"), form.Get("text"), false})
-		return accepted(`,"post_ts":"` + k.stamp() + `"`)
+		return accepted(`,"message_ts":"` + k.stamp() + `"`)
 	case "chat.postMessage":
 		return k.post(form, k.stamp())
 	case "chat.update", "chat.delete":
@@ -149,7 +150,7 @@ func (k *workspace) post(form url.Values, ts string) answered {
 func (k *workspace) change(method string, form url.Values) answered {
 	m := k.find(form.Get("ts"))
 	if m == nil {
-		return refusal("post_not_found")
+		return refusal("message_not_found")
 	}
 	if method == "chat.delete" {
 		k.messages = slices.DeleteFunc(k.messages, func(o *chatMessage) bool { return o == m })
@@ -157,6 +158,9 @@ func (k *workspace) change(method string, form url.Values) answered {
 		return accepted(`,"channel":"C1","ts":"` + m.ts + `"`)
 	}
 	m.say(form)
+	if k.sweeps && m.part == "result" {
+		k.messages = slices.DeleteFunc(k.messages, func(o *chatMessage) bool { return o != m && o.part == m.part && o.request == m.request })
+	}
 	k.s.tracef("    in the channel: %s %s %s now: %.60q", m.ts, m.request, m.part, m.text)
 	return accepted(`,"channel":"C1","ts":"` + m.ts + `","text":"x"`)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/revoke-session/revoke-session/internal/audit"
@@ -24,6 +25,8 @@ type database struct {
 	loading bool
 	latest  map[request.ID]written // by request
 	order   []request.ID
+	forgets time.Duration                  // a mutation: how long open requests are kept
+	fence   func(r request.Request) string // a mutation: of a claim
 
 	orphans map[request.ID]time.Time // claims whose process ended, and when
 }
@@ -59,6 +62,9 @@ func (d *database) now() time.Time { return time.Now().Add(d.skew).UTC() }
 func (d *database) chain(head request.Head, recs []request.Record) ([][]byte, request.Head, error) {
 	if d.loading {
 		return nil, d.head, nil
+	}
+	if head == (request.Head{}) { // it was reloaded without any request
+		head = d.head
 	}
 	lines, head, err := audit.Chain(head, recs)
 	d.fresh = lines
@@ -135,6 +141,22 @@ func (d *database) restore(keep int) {
 		d.lines = before[:last.lines:last.lines]
 	}
 	d.reload()
+}
+
+// forget drops requests that have waited for long.
+func (d *database) forget() {
+	before := len(d.order)
+	d.order = slices.DeleteFunc(d.order, func(id request.ID) bool {
+		w := d.latest[id]
+		old := w.r.State == request.Pending && w.r.Lease.Fence == "" && time.Since(w.at) > d.forgets
+		if old {
+			delete(d.latest, id)
+		}
+		return old
+	})
+	if len(d.order) < before {
+		d.reload()
+	}
 }
 
 // reload makes a Memory of the latest writes.

@@ -29,6 +29,9 @@ func (d *database) serve(ctx context.Context, c *call, o operation, got *reply) 
 		s.tracef("p%d %s: %s", c.p.id, c.what, how)
 		s.answer(c, within)
 	}
+	if d.forgets > 0 {
+		d.forget()
+	}
 	patience := 2 * time.Second // of the client
 	if deadline, ok := ctx.Deadline(); ok {
 		patience = max(0, min(patience, time.Until(deadline)))
@@ -104,6 +107,13 @@ func (d *database) observe(c *call, w written) {
 func (d *database) orphaned(c *claim) {
 	if w, ok := d.latest[c.id]; ok && w.r.Lease.Fence == c.fence && c.fence != "" {
 		d.orphans[c.id] = time.Now()
+	}
+}
+
+// adopt begins to count anew how long orphans wait.
+func (d *database) adopt() {
+	for id := range d.orphans {
+		d.orphans[id] = time.Now()
 	}
 }
 

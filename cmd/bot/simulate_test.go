@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +27,8 @@ var (
 // simStats are the figures of one or of many schedules.
 type simStats struct {
 	effects, extra, lostAnswers, orphans int
+	avoidable                            int // extra effects, although a look would have shown the ones before
+	forgotten                            int // orphans that nobody promised to prevent: no replicas, channel archived
 	requests, done                       int
 	taken                                []time.Duration
 }
@@ -37,6 +40,8 @@ func (st *simStats) add(o simStats) {
 	st.extra += o.extra
 	st.lostAnswers += o.lostAnswers
 	st.orphans += o.orphans
+	st.avoidable += o.avoidable
+	st.forgotten += o.forgotten
 	st.requests += o.requests
 	st.done += o.done
 	st.taken = append(st.taken, o.taken...)
@@ -71,6 +76,9 @@ func simulate(t *testing.T, seed uint64, m mutation, trace bool) outcome {
 		}
 		s.tracef("seed %d: %+v", seed, s.plan)
 		s.store, s.slack, s.tenant = newDatabase(s), &workspace{s: s}, newMicrosoft(s)
+		if m.world != nil {
+			m.world(s)
+		}
 		s.replicas = make([]*incarnation, s.plan.replicas)
 		s.populate()
 		for i := range s.replicas {
@@ -106,6 +114,7 @@ type totals struct {
 	faults, rules               map[string]int
 	stats                       simStats
 	first                       *outcome
+	seeds                       []uint64 // that violate
 	took                        time.Duration
 }
 
@@ -114,6 +123,7 @@ type totals struct {
 func simulateMany(t *testing.T, first uint64, n int, m mutation) totals {
 	t.Helper()
 	began := time.Now()
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // little is alive at any time
 	all := totals{faults: map[string]int{}, rules: map[string]int{}}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -151,6 +161,7 @@ func (a *totals) add(o outcome) {
 		return
 	}
 	a.violating++
+	a.seeds = append(a.seeds, o.seed)
 	for _, rule := range slices.Compact(slices.Sorted(func(yield func(string) bool) {
 		for _, v := range o.broken {
 			if !yield(v.rule) {
@@ -174,8 +185,8 @@ func (a *totals) print(t *testing.T) {
 	for _, kind := range slices.Sorted(maps.Keys(a.faults)) {
 		fmt.Fprintf(&b, " %s %d,", kind, a.faults[kind])
 	}
-	fmt.Fprintf(&b, "\neffects %d, extra %d (%.1f per 1000 lost answers, of %d), orphan messages %d\n",
-		a.stats.effects, a.stats.extra, 1000*float64(a.stats.extra)/float64(max(1, a.stats.lostAnswers)), a.stats.lostAnswers, a.stats.orphans)
+	fmt.Fprintf(&b, "\neffects %d, extra %d, of them avoidable %d (%.1f per 1000 lost answers, of %d), orphan messages %d (and %d without replicas or in an archived channel)\n",
+		a.stats.effects, a.stats.extra, a.stats.avoidable, 1000*float64(a.stats.extra)/float64(max(1, a.stats.lostAnswers)), a.stats.lostAnswers, a.stats.orphans, a.stats.forgotten)
 	if taken := a.stats.taken; len(taken) > 0 {
 		slices.Sort(taken)
 		fmt.Fprintf(&b, "taken over after a kill: %d times, p50 %v, p99 %v, max %v\n", len(taken),
@@ -184,6 +195,10 @@ func (a *totals) print(t *testing.T) {
 	fmt.Fprintf(&b, "violating schedules: %d", a.violating)
 	for _, rule := range slices.SortedFunc(maps.Keys(a.rules), func(x, y string) int { return cmp.Compare(a.rules[y], a.rules[x]) }) {
 		fmt.Fprintf(&b, ", %s %d", rule, a.rules[rule])
+	}
+	if a.violating > 0 {
+		slices.Sort(a.seeds)
+		fmt.Fprintf(&b, "\nviolating seeds: %v", a.seeds[:min(30, len(a.seeds))])
 	}
 	t.Log(b.String())
 }

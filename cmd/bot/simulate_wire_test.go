@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -37,6 +36,9 @@ type answered struct {
 type query struct {
 	c      *call
 	claim  *claim // that the worker works on
+	sent   time.Time
+	looked time.Time // when the account was last seen before
+	vain   bool      // somebody tried to look, and could not
 	method string
 	path   string
 	auth   bool
@@ -72,11 +74,11 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	s := w.p.s
-	to := s.serviceAt(r.URL.Host)
+	to, sent := s.serviceAt(r.URL.Host), time.Now()
 	var got answered
 	var err error
 	w.p.ask(r.Context(), posting, r.Method+" "+r.URL.Path, func(c *call) {
-		q := query{c: c, method: r.Method, path: r.URL.Path, auth: r.Header.Get("Authorization") != "", body: body}
+		q := query{c: c, sent: sent, method: r.Method, path: r.URL.Path, auth: r.Header.Get("Authorization") != "", body: body}
 		s.exchange(r.Context(), to, q, &got, &err)
 	})
 	if err != nil {
@@ -111,7 +113,14 @@ func (s *simulation) exchange(ctx context.Context, to service, q query, got *ans
 		q.claim = c.w.claim
 	}
 	effect := to.effect(q)
+	if strings.HasSuffix(q.path, revokeSuffix) && q.claim != nil {
+		q.looked, q.vain = q.claim.looked, q.claim.vain
+		q.claim.looked, q.claim.vain = time.Time{}, false
+	}
 	give := func(a answered, e error, in time.Duration, how string) {
+		if e != nil || a.status != http.StatusOK {
+			s.tenant.unread(q)
+		}
 		*got, *err = a, e
 		s.tracef("p%d %s: %d %s%s", c.p.id, c.what, a.status, how, note(a))
 		s.answer(c, in)
@@ -186,5 +195,3 @@ func note(a answered) string {
 	}
 	return ""
 }
-
-var _ = fmt.Sprint

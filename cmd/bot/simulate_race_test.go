@@ -1,0 +1,6 @@
+//go:build race
+
+package main
+
+// underRace is whether everything takes ten times as long.
+const underRace = true
