@@ -21,8 +21,7 @@ var (
 	// ErrNotReplicated says that a write was applied, but that fewer replicas than
 	// the operator asks for have it: a failover could still undo it, so nothing may
 	// be promised or done on the strength of it. Once a later write succeeds, this one
-	// is as safe. It also stands in place of ErrExists and ErrNothingToDo: that a step
-	// was taken before is as much of a promise as taking it. Any other error of a write leaves open whether it was applied.
+	// is as safe. Any other error of a write leaves open whether it was applied.
 	ErrNotReplicated = errors.New("recorded, not yet replicated")
 )
 
@@ -156,12 +155,13 @@ func (s *Service) Ask(ctx context.Context, id ID, c Command, by Origin) error {
 func (s *Service) Press(ctx context.Context, id ID, press Press) error {
 	_, err := s.store.Update(ctx, id, func(r Request, now time.Time) (Request, []Record, error) {
 		press.At = now
-		return s.policy.Next(r, Pressed{press}, now)
+		next, recs, err := s.policy.Next(r, Pressed{press}, now)
+		if errors.Is(err, ErrNothingToDo) {
+			return unchanged(r, now)
+		}
+		return next, recs, err
 	})
-	switch {
-	case errors.Is(err, ErrNothingToDo):
-		return nil
-	case errors.Is(err, ErrNotFound):
+	if errors.Is(err, ErrNotFound) {
 		err = s.create(ctx, Request{ID: ID(press.Key), State: Received, Origin: press.By, Presses: []Press{press}})
 	}
 	if err != nil {
@@ -179,12 +179,19 @@ func (s *Service) create(ctx context.Context, r Request) error {
 		}
 		return r, nil, nil
 	})
-	if err != nil && !errors.Is(err, ErrExists) {
+	if errors.Is(err, ErrExists) {
+		_, err = s.store.Update(ctx, r.ID, unchanged)
+	}
+	if err != nil {
 		return err
 	}
 	s.wake()
 	return nil
 }
+
+// unchanged writes a request as it stands: for a delivery that came before, whose
+// first writing may not be as safe yet as its acknowledgment promises.
+func unchanged(r Request, _ time.Time) (Request, []Record, error) { return r, nil, nil }
 
 // Check reports whether commands can be recorded now, with a note for the operator.
 func (s *Service) Check(ctx context.Context) (note string, err error) { return s.store.Check(ctx) }

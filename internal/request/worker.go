@@ -170,7 +170,7 @@ func (s *Service) apply(ctx context.Context, claimed Request, events ...Event) (
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeWithin)
 	defer cancel()
 	next, err := s.store.Update(ctx, claimed.ID, func(r Request, now time.Time) (Request, []Record, error) {
-		if r.Lease.Fence != claimed.Lease.Fence {
+		if r.Lease.Fence != claimed.Lease.Fence || r.Version < claimed.Version { // the store has gone back to before
 			return r, nil, ErrLeaseLost
 		}
 		var all []Record

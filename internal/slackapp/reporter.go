@@ -157,7 +157,7 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 		return err
 	}
 	s.Card = request.Card{TS: ts, Face: face, Plan: r.Plan.Code()}
-	return rp.delete(ctx, r, copies)
+	return rp.deleteCards(ctx, r, copies)
 }
 
 // post posts a message of r, in its thread if there is one, and returns its

@@ -101,6 +101,25 @@ func (rp *Reporter) delete(ctx context.Context, r request.Request, copies []stri
 	return nil
 }
 
+// deleteCards deletes copies of the card, each after what stands under it: a thread
+// outlives the message that it hangs on.
+func (rp *Reporter) deleteCards(ctx context.Context, r request.Request, copies []string) error {
+	for _, ts := range copies {
+		under := r
+		under.Card.TS = ts
+		for _, part := range []string{partResult, partPlan(r)} {
+			found, err := rp.inThread(ctx, under, part)
+			if err != nil && classify(err).kind == transient { // else it is gone already
+				return err
+			}
+			if err := rp.delete(ctx, r, found); err != nil {
+				return err
+			}
+		}
+	}
+	return rp.delete(ctx, r, copies)
+}
+
 // inThread lists the timestamps of our messages of one part under the card,
 // oldest first; none where messages cannot be looked up at all.
 func (rp *Reporter) inThread(ctx context.Context, r request.Request, part string) ([]string, error) {

@@ -175,11 +175,11 @@ func (s *Redis) update(ctx context.Context, id request.ID, from func(view) (requ
 		}
 		r, err := from(v)
 		if err != nil {
-			return r, s.stands(ctx, lost, err)
+			return r, err
 		}
 		next, recs, err := fn(r, v.now)
 		if err != nil {
-			return next, s.stands(ctx, lost, err)
+			return next, err
 		}
 		next.Version = r.Version + 1
 		swapped, again, err := s.try(ctx, v, r, next, recs)
@@ -196,22 +196,6 @@ func (s *Redis) update(ctx context.Context, id request.ID, from func(view) (requ
 		case <-time.After(mathrand.N(2 * time.Millisecond)): //nolint:gosec // jitter
 		}
 	}
-}
-
-// stands passes an answer on. One that says that a step was taken before is as much of
-// a promise as taking it, so the step has to be replicated.
-func (s *Redis) stands(ctx context.Context, lost bool, answer error) error {
-	if s.replicas == 0 || !errors.Is(answer, request.ErrExists) && !errors.Is(answer, request.ErrNothingToDo) {
-		return answer
-	}
-	err := s.probe(ctx)
-	switch {
-	case err == nil:
-		return answer
-	case lost && !errors.Is(err, request.ErrNotReplicated):
-		return fmt.Errorf("writing request, answer lost: %w", errUnsure)
-	}
-	return fmt.Errorf("writing request: it stands already: %w", err)
 }
 
 // errUnsure says that a write may or may not have taken place.
