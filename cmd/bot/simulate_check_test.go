@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -107,8 +108,10 @@ func (s *simulation) checkEffects(r request.Request, entries []audit.Entry) {
 			continue
 		}
 		all = append(all, e)
-		if !e.blind && s.plan.promised {
-			s.stats.avoidable++
+		if e.excuse != isFirst {
+			s.stats.excuses[cmp.Or(e.excuse, "none")]++
+		}
+		if e.excuse == "" && s.plan.promised {
 			s.violate("look", "%s had another effect, although a look would have shown the one before", r.ID)
 		}
 		if !e.claim.troubled {

@@ -10,7 +10,10 @@ import (
 	"github.com/revoke-session/revoke-session/internal/request"
 )
 
-const revokeSuffix = "/revokeSignInSessions"
+const (
+	revokeSuffix = "/revokeSignInSessions"
+	isFirst      = "none came before"
+)
 
 // microsoft is Microsoft's side: accounts, roles, and what was done to them.
 type microsoft struct {
@@ -40,7 +43,7 @@ type effect struct {
 	sent   time.Time
 	target string
 	claim  *claim // on which it was asked for
-	blind  bool   // nobody could know of the ones before it
+	excuse string // why nobody could know of the ones before it; "" if somebody could
 }
 
 func newMicrosoft(s *simulation) *microsoft {
@@ -153,13 +156,23 @@ func (t *microsoft) call(q query) answered {
 
 func (t *microsoft) revoke(a *account, q query) {
 	on := q.claim
-	e := effect{at: time.Now(), sent: q.sent, target: a.id, claim: on, blind: true}
+	e := effect{at: time.Now(), sent: q.sent, target: a.id, claim: on, excuse: isFirst}
 	for _, before := range t.effects {
-		if before.claim.id != on.id {
+		if before.claim.id != on.id || e.excuse == "" {
 			continue
 		}
-		tried := q.vain || !q.looked.IsZero() && before.at.After(q.looked) || a.obscured.After(before.at)
-		e.blind = e.blind && (before.at.After(q.sent) || tried)
+		switch {
+		case before.at.After(q.sent):
+			e.excuse = "took place after the next was sent"
+		case !q.looked.IsZero() && before.at.After(q.looked):
+			e.excuse = "took place after the look"
+		case q.vain:
+			e.excuse = "the look failed"
+		case a.obscured.After(before.at):
+			e.excuse = "the look saw an old copy"
+		default:
+			e.excuse = ""
+		}
 	}
 	t.effects = append(t.effects, e)
 	a.validFrom, a.changed = append(a.validFrom, t.now().Truncate(time.Second)), append(a.changed, time.Now())
@@ -194,7 +207,8 @@ func (t *microsoft) login() service {
 			}
 			return answered{status: http.StatusOK, header: map[string]string{}, body: body}
 		},
-		// Only answers with Retry-After, because waiting has jitter without it.
+		// Every answer is one, with Retry-After or final: after others entra waits with jitter,
+		// which no seed determines.
 		refuse: func(query) (answered, bool) {
 			return answered{status: 503, header: map[string]string{"Retry-After": fmt.Sprint(1 + t.s.rng.IntN(9))}, body: "{}"}, true
 		},

@@ -21,6 +21,7 @@ type mutation struct {
 	rate     float64
 	survives string
 
+	rates     float64 // of faults, as a part of the usual
 	plan      func(p *worldPlan)
 	store     func(p *incarnation, st request.Store) request.Store
 	directory func(request.Directory) request.Directory
@@ -83,7 +84,7 @@ func TestSimulationNoticesMutants(t *testing.T) {
 // measure prints how many schedules notice a mutant.
 func measure(t *testing.T, m mutation) {
 	t.Helper()
-	all := totals{faults: map[string]int{}, rules: map[string]int{}}
+	all := newTotals()
 	for seed := *simulateSeed; seed < *simulateSeed+uint64(*simulateMutants); seed++ {
 		all.add(simulate(t, seed, m, false))
 	}

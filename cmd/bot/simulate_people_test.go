@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +55,7 @@ func drawPlan(s *simulation) worldPlan {
 		if s.rng.Float64() < 0.4 {
 			return 0
 		}
-		return most * math.Pow(10, -2*s.rng.Float64())
+		return most * cmp.Or(s.mutant.rates, 1) * math.Pow(10, -2*s.rng.Float64())
 	}
 	p := worldPlan{
 		replicas: 1 + s.rng.IntN(3), workers: 1 + s.rng.IntN(2), restart: s.between(time.Second, time.Minute),

@@ -21,14 +21,15 @@ import (
 var (
 	simulateN     = flag.Int("simulate.n", 300, "how many schedules TestSimulation runs")
 	simulateSeed  = flag.Uint64("simulate.seed", 1, "seed of the first; the others follow")
+	simulateRates = flag.Float64("simulate.rates", 1, "times the highest fault rates: 30 % of calls and more")
 	simulateTrace = flag.Bool("simulate.trace", false, "print what happens")
 )
 
 // simStats are the figures of one or of many schedules.
 type simStats struct {
 	effects, extra, lostAnswers, orphans int
-	avoidable                            int // extra effects, although a look would have shown the ones before
-	forgotten                            int // orphans that nobody promised to prevent: no replicas, channel archived
+	excuses                              map[string]int // of extra effects: why no look showed the ones before
+	forgotten                            int            // orphans that nobody promised to prevent: no replicas, channel archived
 	requests, done                       int
 	taken                                []time.Duration
 }
@@ -40,7 +41,9 @@ func (st *simStats) add(o simStats) {
 	st.extra += o.extra
 	st.lostAnswers += o.lostAnswers
 	st.orphans += o.orphans
-	st.avoidable += o.avoidable
+	for why, n := range o.excuses {
+		st.excuses[why] += n
+	}
 	st.forgotten += o.forgotten
 	st.requests += o.requests
 	st.done += o.done
@@ -64,7 +67,7 @@ func simulate(t *testing.T, seed uint64, m mutation, trace bool) outcome {
 	synctest.Test(t, func(*testing.T) {
 		s := &simulation{
 			seed: seed, rng: rand.New(rand.NewPCG(seed, 0x51317)), mutant: m, began: time.Now(),
-			arrived: make(chan struct{}, 1), faults: map[string]int{},
+			arrived: make(chan struct{}, 1), faults: map[string]int{}, stats: simStats{excuses: map[string]int{}},
 		}
 		if trace {
 			s.trace = &strings.Builder{}
@@ -124,7 +127,7 @@ func simulateMany(t *testing.T, first uint64, n int, m mutation) totals {
 	t.Helper()
 	began := time.Now()
 	defer debug.SetGCPercent(debug.SetGCPercent(800)) // little is alive at any time
-	all := totals{faults: map[string]int{}, rules: map[string]int{}}
+	all := newTotals()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	next := first
@@ -148,6 +151,10 @@ func simulateMany(t *testing.T, first uint64, n int, m mutation) totals {
 	wg.Wait()
 	all.took = time.Since(began)
 	return all
+}
+
+func newTotals() totals {
+	return totals{faults: map[string]int{}, rules: map[string]int{}, stats: simStats{excuses: map[string]int{}}}
 }
 
 func (a *totals) add(o outcome) {
@@ -185,12 +192,11 @@ func (a *totals) print(t *testing.T) {
 	for _, kind := range slices.Sorted(maps.Keys(a.faults)) {
 		fmt.Fprintf(&b, " %s %d,", kind, a.faults[kind])
 	}
-	fmt.Fprintf(&b, "\neffects %d, extra %d, of them avoidable %d (%.1f per 1000 lost answers, of %d), orphan messages %d (and %d without replicas or in an archived channel)\n",
-		a.stats.effects, a.stats.extra, a.stats.avoidable, 1000*float64(a.stats.extra)/float64(max(1, a.stats.lostAnswers)), a.stats.lostAnswers, a.stats.orphans, a.stats.forgotten)
+	fmt.Fprintf(&b, "\neffects %d, extra %d (%.1f per 1000 lost answers, of %d; why no look kept them from it: %v), orphan messages %d (and %d without replicas or in an archived channel)\n",
+		a.stats.effects, a.stats.extra, 1000*float64(a.stats.extra)/float64(max(1, a.stats.lostAnswers)), a.stats.lostAnswers, a.stats.excuses, a.stats.orphans, a.stats.forgotten)
 	if taken := a.stats.taken; len(taken) > 0 {
-		slices.Sort(taken)
 		fmt.Fprintf(&b, "taken over after a kill: %d times, p50 %v, p99 %v, max %v\n", len(taken),
-			taken[len(taken)/2].Round(time.Millisecond), taken[len(taken)*99/100].Round(time.Millisecond), taken[len(taken)-1].Round(time.Millisecond))
+			quantile(taken, .5), quantile(taken, .99), quantile(taken, 1))
 	}
 	fmt.Fprintf(&b, "violating schedules: %d", a.violating)
 	for _, rule := range slices.SortedFunc(maps.Keys(a.rules), func(x, y string) int { return cmp.Compare(a.rules[y], a.rules[x]) }) {
@@ -203,31 +209,66 @@ func (a *totals) print(t *testing.T) {
 	t.Log(b.String())
 }
 
+// quantile is the q-th (0 to 1) of some times, of which there is at least one.
+func quantile(of []time.Duration, q float64) time.Duration {
+	slices.Sort(of)
+	return of[min(int(q*float64(len(of))), len(of)-1)].Round(time.Millisecond)
+}
+
 // TestSimulation runs the real service, reporter and revoker through many schedules
 // of faults, and looks at the invariants after each.
 //
 //	go test -run TestSimulation$ ./cmd/bot -v -simulate.n=20000 -simulate.seed=1
 //	go test -run TestSimulation$ ./cmd/bot -v -simulate.n=1 -simulate.seed=S -simulate.trace
 func TestSimulation(t *testing.T) {
-	all := simulateMany(t, *simulateSeed, *simulateN, mutation{})
+	world := mutation{rates: *simulateRates}
+	all := simulateMany(t, *simulateSeed, *simulateN, world)
 	all.print(t)
 	if *simulateTrace && all.first == nil && *simulateN == 1 {
-		t.Log("\n" + simulate(t, *simulateSeed, mutation{}, true).trace)
+		t.Log("\n" + simulate(t, *simulateSeed, world, true).trace)
 	}
-	if all.first == nil {
+	all.fail(t)
+}
+
+// fail reports the first schedule that broke something.
+func (a *totals) fail(t *testing.T) {
+	t.Helper()
+	if a.first == nil {
 		return
 	}
-	for _, v := range all.first.broken {
-		t.Errorf("seed %d: %s: %s", all.first.seed, v.rule, v.text)
+	for _, v := range a.first.broken {
+		t.Errorf("seed %d: %s: %s", a.first.seed, v.rule, v.text)
 	}
 	if *simulateTrace {
-		t.Log("\n" + all.first.trace)
+		t.Log("\n" + a.first.trace)
+	}
+}
+
+// TestSimulationFigures looks at what depends on how often things fail: where at most
+// one call in thirty does, for each kind of fault, few effects happen twice, and another
+// replica takes over within a minute.
+func TestSimulationFigures(t *testing.T) {
+	if underRace {
+		t.Skip("too few schedules for figures")
+	}
+	all := simulateMany(t, *simulateSeed, max(*simulateN/2, 1000), mutation{rates: .1})
+	all.print(t)
+	all.fail(t)
+	if extra := all.stats.extra; extra*100 > all.stats.effects {
+		t.Errorf("%d of %d effects are extra, want at most one in a hundred", extra, all.stats.effects)
+	}
+	if p99 := quantile(all.stats.taken, .99); p99 > time.Minute {
+		t.Errorf("one in a hundred is taken over after more than %v, want at most a minute", p99)
 	}
 }
 
 // TestSimulationIsDeterministic runs some seeds twice.
 func TestSimulationIsDeterministic(t *testing.T) {
-	for seed := *simulateSeed; seed < *simulateSeed+30; seed++ {
+	n := uint64(500)
+	if underRace {
+		n = 30
+	}
+	for seed := *simulateSeed; seed < *simulateSeed+n; seed++ {
 		first, second := simulate(t, seed, mutation{}, true).trace, simulate(t, seed, mutation{}, true).trace
 		if first != second {
 			t.Fatalf("seed %d: two runs differ: %s", seed, firstDifference(first, second))

@@ -56,7 +56,7 @@ type service struct {
 	// refuse is an answer that says no; some of them after the effect took place.
 	refuse func(q query) (a answered, clean bool)
 	limit  func(q query, seconds int) answered
-	simple bool // no other faults than those
+	simple bool // no other faults than those, and answers are heard even if they are late
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -133,7 +133,7 @@ func (s *simulation) exchange(ctx context.Context, to service, q query, got *ans
 	if s.coin() {
 		hang = min(hang, s.between(time.Millisecond, time.Second))
 	}
-	if ctx.Err() != nil { // it was frozen, with the request in its hands
+	if ctx.Err() != nil && !to.simple { // it was frozen, with the request in its hands
 		if effect && s.coin() {
 			s.faults["sent with a time that has ended"]++
 			to.carry(q)
@@ -141,6 +141,9 @@ func (s *simulation) exchange(ctx context.Context, to service, q query, got *ans
 		}
 		give(answered{}, ctx.Err(), 0, "too late")
 		return
+	}
+	if ctx.Err() != nil { // there is no time left to look with its token
+		s.tenant.unread(q)
 	}
 	plan := s.plan
 	switch {
