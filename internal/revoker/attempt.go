@@ -30,18 +30,13 @@ type attempt struct {
 // after err, as entra.Backoff does.
 type Backoff func(n int, err error) time.Duration
 
-// run makes the attempt. After an answer that proves nothing it looks: sessions
-// that count only from later than before the first attempt are proof of an
-// effect, whatever was lost.
+// run makes the attempt. After an answer that proves nothing it looks before it asks
+// again: sessions that count only from later than before the first attempt are proof
+// of an effect, whatever was lost.
 func (t *attempt) run(ctx context.Context, a request.Attempt) request.Outcome {
-	o := request.Outcome{Result: request.Failed, At: time.Now().UTC()}
-	if a.Resumed {
-		if o = t.look.once(ctx, t.target.ObjectID, a.Before, o); o.ReadBack {
-			return lost(o)
-		}
-	}
-	if a.Hold != request.NoTrouble {
-		return held(o, a)
+	o, ends := t.look.begin(ctx, t.target.ObjectID, a, t.backoff)
+	if ends {
+		return o
 	}
 	doubt := a.Resumed // something may have happened that no answer told of
 	o, doubt = t.ask(ctx, a, o, doubt)
@@ -51,7 +46,7 @@ func (t *attempt) run(ctx context.Context, a request.Attempt) request.Outcome {
 	// One last look: the caller's time may have ended while an answer was awaited.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), request.LastLook)
 	defer cancel()
-	if o = t.look.once(last, t.target.ObjectID, a.Before, o); o.ReadBack {
+	if o, _ = t.look.once(last, t.target.ObjectID, a.Before, o); o.ReadBack {
 		return lost(o)
 	}
 	o.Unsure = true
@@ -64,6 +59,15 @@ func (t *attempt) ask(ctx context.Context, a request.Attempt, o request.Outcome,
 	o.Trouble = request.Unreachable // until there is an answer
 	wait := time.Duration(0)
 	for try := 1; !over(ctx) && (try == 1 || wait < longPause && pause(ctx, wait)); try++ {
+		if try > 1 && doubt {
+			var err error
+			if o, err = t.look.once(ctx, t.target.ObjectID, a.Before, o); o.ReadBack {
+				return lost(o), doubt
+			}
+			if passes(err) { // nobody sees what the last send did
+				break
+			}
+		}
 		r := t.send(ctx)
 		wait = t.backoff(try, r.err)
 		o.Result, o.Trouble, o.Fault = r.result, r.trouble, r.fault
@@ -78,14 +82,12 @@ func (t *attempt) ask(ctx context.Context, a request.Attempt, o request.Outcome,
 		}
 		switch r.verdict {
 		case took:
-			return t.look.until(ctx, t.target.ObjectID, a.Before, o, t.readBacks), false
+			o, _ = t.look.until(ctx, t.target.ObjectID, a.Before, o, t.readBacks)
+			return o, false
 		case refused:
 			return o, doubt
 		case unclear:
 			doubt = true
-			if o = t.look.once(ctx, t.target.ObjectID, a.Before, o); o.ReadBack {
-				return lost(o), doubt
-			}
 		case later:
 		}
 	}
@@ -98,21 +100,6 @@ func (t *attempt) ask(ctx context.Context, a request.Attempt, o request.Outcome,
 func over(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
-}
-
-// held is the outcome of an attempt that might only look, and found nothing. That
-// excludes nothing: the directory's copies lag, and SharePoint's effect need not show
-// there.
-func held(o request.Outcome, a request.Attempt) request.Outcome {
-	o.Trouble, o.Fault, o.Unsure = a.Hold, a.Fault, a.Resumed
-	return o
-}
-
-// lost is the outcome where the effect is proven although its answer is missing.
-func lost(o request.Outcome) request.Outcome {
-	o.Result, o.Trouble, o.Fault, o.AnswerLost = request.SignedOutWithinHour, request.NoTrouble, request.Fault{}, true
-	o.RetryAfter, o.Unsure = 0, false
-	return o
 }
 
 // noted is o with the answer's request id and time.

@@ -33,14 +33,9 @@ func (b *Both) Plan(t request.Target) request.Plan {
 // Revoke implements request.Revoker. What an earlier attempt did is looked at once,
 // for both: which of them it was cannot be told.
 func (b *Both) Revoke(ctx context.Context, p request.Plan, a request.Attempt) request.Outcome {
-	o := request.Outcome{Result: request.Failed, At: time.Now().UTC()}
-	if a.Resumed {
-		if o = b.graph.look.once(ctx, p.Target.ObjectID, a.Before, o); o.ReadBack {
-			return lost(o)
-		}
-	}
-	if a.Hold != request.NoTrouble {
-		return held(o, a)
+	o, ends := b.graph.look.begin(ctx, p.Target.ObjectID, a, b.graph.backoff)
+	if ends {
+		return o
 	}
 	first, cancel := context.WithTimeout(ctx, sharePointWithin)
 	defer cancel()

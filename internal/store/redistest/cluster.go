@@ -24,12 +24,14 @@ type Cluster struct {
 // that owns the slot of the hash tag. With one, the death of the owner can be
 // survived; with two, also by those who wait for a replica. Nodes take a node for
 // down that has not answered for a second.
-func StartCluster(t T, tag string, n int) *Cluster {
+func StartCluster(t T, tag string, n int) *Cluster { return startCluster(t, nil, tag, n) }
+
+func startCluster(t T, secure *Secure, tag string, n int) *Cluster {
 	t.Helper()
 	c := &Cluster{probe: "{" + tag + "}:owner"}
 	for range masters + n {
-		c.nodes = append(c.nodes, launch(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000",
-			"--cluster-replica-validity-factor", "0", "--cluster-allow-replica-migration", "no"))
+		c.nodes = append(c.nodes, secure.launch(t, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000",
+			"--cluster-replica-validity-factor", "0", "--cluster-allow-replica-migration", "no", "--tls-cluster", yesIf(secure != nil)))
 	}
 	for i, node := range c.nodes {
 		node.ready(t)
@@ -65,6 +67,13 @@ func StartCluster(t T, tag string, n int) *Cluster {
 		node.awaitFollowing(t)
 	}
 	return c
+}
+
+func yesIf(ok bool) string {
+	if ok {
+		return "yes"
+	}
+	return "no"
 }
 
 // URL is REDIS_URL.

@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"cmp"
 	"net"
 	"strconv"
 )
@@ -64,8 +65,11 @@ func (s *Server) awaitFollowing(t T) {
 	await(t, "replica "+s.Addr, startWithin, func() bool { return s.says("master_link_status:up", "INFO", "replication") })
 }
 
+// peer is where other servers reach this one.
+func (s *Server) peer() string { return cmp.Or(s.secure, s.Addr) }
+
 func (s *Server) port() int {
-	_, port, _ := net.SplitHostPort(s.Addr)
+	_, port, _ := net.SplitHostPort(s.peer())
 	n, _ := strconv.Atoi(port)
 	return n
 }

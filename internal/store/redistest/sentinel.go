@@ -20,23 +20,25 @@ type Sentinel struct {
 
 // StartSentinel runs them until the test ends. The sentinels take a master for
 // down that has not answered for a second.
-func StartSentinel(t T) *Sentinel {
+func StartSentinel(t T) *Sentinel { return startSentinel(t, nil) }
+
+func startSentinel(t T, secure *Secure) *Sentinel {
 	t.Helper()
 	s := &Sentinel{}
 	for range 3 {
-		s.data = append(s.data, launch(t))
+		s.data = append(s.data, secure.launch(t))
 	}
 	for i, d := range s.data {
 		d.ready(t)
 		if i > 0 {
-			d.follow(t, s.data[0].Addr)
+			d.follow(t, s.data[0].peer())
 		}
 	}
 	for _, d := range s.data[1:] {
 		d.awaitFollowing(t) // sentinels ask seldom who the replicas are: let them be there
 	}
 	for range 3 {
-		s.sentinels = append(s.sentinels, launchSentinel(t, s.data[0]))
+		s.sentinels = append(s.sentinels, launchSentinel(t, secure, s.data[0]))
 	}
 	for _, watcher := range s.sentinels {
 		watcher.ready(t)
@@ -50,10 +52,13 @@ func StartSentinel(t T) *Sentinel {
 	return s
 }
 
-func launchSentinel(t T, master *Server) *Server {
+func launchSentinel(t T, secure *Secure, master *Server) *Server {
 	t.Helper()
 	bin := Need(t)
-	port := freePort(t)
+	port, tlsPort := freePort(t), 0
+	if secure != nil {
+		tlsPort = freePort(t)
+	}
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "sentinel.conf")
 	text := fmt.Sprintf(`port %[2]d
@@ -63,11 +68,15 @@ logfile "%[3]s/log"
 sentinel monitor %[1]s 127.0.0.1 %[4]d 2
 sentinel down-after-milliseconds %[1]s 1000
 sentinel failover-timeout %[1]s 4000
-`, masterName, port, dir, master.port())
+`+secure.conf(tlsPort), masterName, port, dir, master.port())
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatalf("writing sentinel.conf: %v", err)
 	}
-	return run(t, bin, port, dir, []string{conf, "--sentinel"})
+	s := run(t, bin, port, dir, []string{conf, "--sentinel"})
+	if secure != nil {
+		s.secure = net.JoinHostPort("127.0.0.1", strconv.Itoa(tlsPort))
+	}
+	return s
 }
 
 // URL is REDIS_URL for one of the master's databases.
@@ -85,7 +94,7 @@ func (s *Sentinel) Master(t T) *Server {
 	answer := s.sentinels[0].Must(t, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName)
 	fields := strings.Fields(strings.Trim(answer, "[]"))
 	for _, d := range s.data {
-		if len(fields) == 2 && d.Addr == net.JoinHostPort(fields[0], fields[1]) {
+		if len(fields) == 2 && d.peer() == net.JoinHostPort(fields[0], fields[1]) {
 			return d
 		}
 	}

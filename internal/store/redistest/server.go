@@ -23,6 +23,7 @@ type Server struct {
 	Addr string // host:port
 	Dir  string // where it keeps its files
 
+	secure string // host:port for TLS, if it has one
 	cmd    *exec.Cmd
 	ended  chan struct{}
 	client *redis.Client
