@@ -257,7 +257,7 @@ func (s *simulation) checkByMessage(r request.Request) {
 	if r.State != request.Done || r.Thread.ResultDone {
 		return
 	}
-	for _, c := range []request.Caller{r.Requester, r.Approver} {
+	for _, c := range append(slices.Clone(r.Approvers), r.Requester) {
 		if c.Slack.User == "" {
 			continue
 		}

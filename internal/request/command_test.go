@@ -269,7 +269,7 @@ func TestPostponed(t *testing.T) {
 	if want := t0.Add(10 * time.Second); !r.Due.Equal(want) {
 		t.Errorf("due %v, want %v", r.Due, want)
 	}
-	e := Evidence{At: r.Due, Requester: alice, Approver: bob, Target: target}
+	e := Evidence{At: r.Due, Requester: alice, Approvers: []Caller{bob}, Target: target}
 	r = next(t, r, Started{Plan: thePlan, Evidence: &e}, r.Due)
 	if r.Attempts != 2 || !r.RunAt.IsZero() || r.Face() != FaceRunning {
 		t.Errorf("second attempt: %+v", r)

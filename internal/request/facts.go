@@ -37,6 +37,7 @@ const (
 	EntraAmbiguous   Standing = "entra-ambiguous"
 	EntraDisabled    Standing = "entra-disabled"
 	EntraGuest       Standing = "entra-guest"
+	NotLinked        Standing = "not-linked" // has not proven yet which Entra account is theirs
 	Unverified       Standing = "unverified" // a look-up failed; see Fault
 )
 
@@ -60,17 +61,29 @@ type Fault struct {
 	RequestID string `json:"request_id,omitempty"`
 }
 
+// Identified is how a Slack user was found to be an Entra account.
+type Identified string
+
+// The two ways.
+const (
+	ByLink  Identified = "link"  // they signed in to it once
+	ByEmail Identified = "email" // the confirmed address of their Slack profile is its sign-in name or mail
+)
+
 // Caller is the verified person behind a command or press, or the reason why
 // nobody could be verified. People are compared by ObjectID only.
 type Caller struct {
-	Slack         SlackUser `json:"slack"`
-	ObjectID      string    `json:"object_id,omitempty"`
-	UPN           string    `json:"upn,omitempty"`
-	Name          string    `json:"name,omitempty"`
-	Standing      Standing  `json:"standing,omitempty"`
-	Administrator bool      `json:"administrator,omitempty"` // holds Global Administrator now
-	Evidence      string    `json:"evidence,omitempty"`      // request id of the answer about the role
-	Fault         Fault     `json:"fault,omitzero"`
+	Slack    SlackUser `json:"slack"`
+	ObjectID string    `json:"object_id,omitempty"`
+	UPN      string    `json:"upn,omitempty"`
+	Name     string    `json:"name,omitempty"`
+	Standing Standing  `json:"standing,omitempty"`
+	// Identified is empty for nobody.
+	Identified    Identified `json:"identified,omitempty"`
+	Administrator bool       `json:"administrator,omitempty"` // holds Global Administrator now
+	Eligible      bool       `json:"eligible,omitempty"`      // does not, and could activate it in PIM
+	Evidence      string     `json:"evidence,omitempty"`      // request id of the answer about the role
+	Fault         Fault      `json:"fault,omitzero"`
 	// Took is how long the look-up took.
 	Took time.Duration `json:"took,omitempty"`
 }
@@ -103,8 +116,16 @@ type Target struct {
 	ValidFrom time.Time `json:"valid_from,omitzero"` // signInSessionsValidFromDateTime when looked up
 	AsOf      time.Time `json:"as_of,omitzero"`      // the directory's own time of the look-up
 	Standing  Standing  `json:"standing,omitempty"`  // of a mentioned Slack user
-	Evidence  string    `json:"evidence,omitempty"`  // request id of the answer
-	Fault     Fault     `json:"fault,omitzero"`
+	// Roles are the names of the privileged directory roles that the account holds now,
+	// separated by commas.
+	Roles string `json:"roles,omitempty"`
+	// Administrators is how many active Global Administrators there are, where the
+	// account is one of them and they could be counted; 0 otherwise.
+	Administrators int `json:"administrators,omitempty"`
+	// Protected is the operator's entry that keeps the account from being signed out.
+	Protected string `json:"protected,omitempty"`
+	Evidence  string `json:"evidence,omitempty"` // request id of the answer
+	Fault     Fault  `json:"fault,omitzero"`
 	// Took is how long the look-up took.
 	Took time.Duration `json:"took,omitempty"`
 }

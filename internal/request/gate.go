@@ -185,9 +185,14 @@ func sameAccount(shown, now Target) bool {
 
 // stillHolds judges what was read again just before the effect.
 func stillHolds(r Request, e Evidence) (Trouble, Fault) {
-	people := []struct{ was, is Caller }{{r.Requester, e.Requester}, {r.Approver, e.Approver}}
-	if r.Command.Unconfirmed {
-		people = people[:1]
+	type look struct{ was, is Caller }
+	people := []look{{r.Requester, e.Requester}}
+	for i, a := range r.Approvers {
+		now := Caller{Standing: Unverified}
+		if i < len(e.Approvers) {
+			now = e.Approvers[i]
+		}
+		people = append(people, look{a, now})
 	}
 	for _, c := range people {
 		if c.is.Standing == Unverified {

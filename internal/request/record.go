@@ -11,7 +11,9 @@ type Actor struct {
 	Slack    SlackUser `json:"slack,omitzero"`
 	ObjectID string    `json:"object_id,omitempty"`
 	Standing Standing  `json:"standing,omitempty"`
-	Evidence string    `json:"evidence,omitempty"`
+	// Identified is how the two were brought together.
+	Identified Identified `json:"identified,omitempty"`
+	Evidence   string     `json:"evidence,omitempty"` // request id of the last answer about their role
 }
 
 // Record is one entry of the audit record: a decision of the gate, or a step of
@@ -24,19 +26,18 @@ type Record struct {
 	Reason    Reason    `json:"reason,omitempty"`
 	State     State     `json:"state"` // after the step
 	Actor     Actor     `json:"actor,omitzero"`
-	Requester string    `json:"requester,omitempty"` // object ids
-	// RequesterEvidence is the request id of the last answer about their role.
-	RequesterEvidence string   `json:"requester_evidence,omitempty"`
-	Approver          string   `json:"approver,omitempty"`
-	Target            string   `json:"target,omitempty"`
-	TargetUPN         string   `json:"target_upn,omitempty"`
-	Named             string   `json:"named,omitempty"`         // the target as typed, where no account was found for it
-	Plan              string   `json:"plan,omitempty"`          // the plan's code
-	Justification     string   `json:"justification,omitempty"` // the requester's -Reason
-	Unconfirmed       bool     `json:"unconfirmed,omitempty"`   // no second person's word was needed
-	Channel           string   `json:"channel,omitempty"`
-	Message           string   `json:"message,omitempty"`
-	Outcome           *Outcome `json:"outcome,omitempty"`
+	Requester Actor     `json:"requester,omitzero"`
+	Approvers []Actor   `json:"approvers,omitempty"` // who had confirmed by then
+	Target    string    `json:"target,omitempty"`    // its object id
+	TargetUPN string    `json:"target_upn,omitempty"`
+	Named     string    `json:"named,omitempty"` // the target as typed, where no account was found for it
+	Plan      string    `json:"plan,omitempty"`  // the plan's code
+	// Justification is the requester's -Reason.
+	Justification string   `json:"justification,omitempty"`
+	Unconfirmed   bool     `json:"unconfirmed,omitempty"` // no second person's word was needed
+	Channel       string   `json:"channel,omitempty"`
+	Message       string   `json:"message,omitempty"` // the card's timestamp
+	Outcome       *Outcome `json:"outcome,omitempty"`
 }
 
 // Head is the end of the audit chain: how many lines there are and the hash of
@@ -52,14 +53,22 @@ type Head struct {
 type Chain func(head Head, records []Record) (lines [][]byte, next Head, err error)
 
 func (c Caller) actor() Actor {
-	return Actor{Slack: c.Slack, ObjectID: c.ObjectID, Standing: c.Standing, Evidence: c.Evidence}
+	return Actor{Slack: c.Slack, ObjectID: c.ObjectID, Standing: c.Standing, Identified: c.Identified, Evidence: c.Evidence}
+}
+
+func actors(callers []Caller) []Actor {
+	var all []Actor
+	for _, c := range callers {
+		all = append(all, c.actor())
+	}
+	return all
 }
 
 // record begins the record of a step that led to r.
 func (r Request) record(event string, actor Caller, now time.Time) Record {
 	return Record{
 		Time: now.UTC(), Request: r.ID, Event: event, State: r.State, Actor: actor.actor(),
-		Requester: r.Requester.ObjectID, RequesterEvidence: r.Requester.Evidence, Approver: r.Approver.ObjectID,
+		Requester: r.Requester.actor(), Approvers: actors(r.Approvers),
 		Target: r.Target.ObjectID, TargetUPN: r.Target.UPN, Plan: r.Plan.Code(),
 		Named: r.named(), Justification: r.Command.Reason, Unconfirmed: r.Command.Unconfirmed && r.Authorized(),
 		Channel: r.Origin.Channel, Message: r.Card.TS,

@@ -184,7 +184,8 @@ type Request struct {
 	Closer    Caller    `json:"closer,omitzero"` // who canceled
 	ClosedAt  time.Time `json:"closed_at,omitzero"`
 
-	Approver   Caller    `json:"approver,omitzero"`
+	Approvals  int       `json:"approvals,omitempty"`  // how many others have to confirm; 0 is one
+	Approvers  []Caller  `json:"approvers,omitempty"`  // who has confirmed, in that order
 	ApprovedAt time.Time `json:"approved_at,omitzero"` // when it was allowed to run
 	CheckedAt  time.Time `json:"checked_at,omitzero"`  // when both roles and the target were last read
 	Attempts   int       `json:"attempts,omitempty"`   // how often Executing was entered
@@ -212,6 +213,12 @@ type Request struct {
 	// Forget is when a request that needs nothing any more may be forgotten; zero is
 	// never. Its records stay.
 	Forget time.Time `json:"forget,omitzero"`
+
+	// Head is the end of the audit chain right after the last step of this request that
+	// has records. The store sets it in the write of that step. Sealed is Head as it was
+	// when the outcome was written, which is what the result in the thread shows.
+	Head   Head `json:"head,omitzero"`
+	Sealed Head `json:"sealed,omitzero"`
 
 	// Lease and Version belong to the store and are not part of the record.
 	Lease   Lease `json:"-"`
@@ -325,5 +332,6 @@ func (r Request) clone() Request {
 	r.Judged = slices.Clone(r.Judged)
 	r.Replies = slices.Clone(r.Replies)
 	r.Changes = slices.Clone(r.Changes)
+	r.Approvers = slices.Clone(r.Approvers)
 	return r
 }

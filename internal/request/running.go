@@ -91,10 +91,10 @@ func executed(r Request, o Outcome, now time.Time) (Request, []Record, error) {
 	return r, []Record{rec}, nil
 }
 
-// actor is whose word a revocation runs on.
+// actor is on whose word a revocation runs: that of the last who had to confirm.
 func (r Request) actor() Caller {
-	if r.Command.Unconfirmed {
+	if len(r.Approvers) == 0 {
 		return r.Requester
 	}
-	return r.Approver
+	return r.Approvers[len(r.Approvers)-1]
 }

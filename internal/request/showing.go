@@ -140,9 +140,9 @@ func chatGone(r Request, code string, now time.Time) (Request, []Record) {
 }
 
 func oweResult(r Request, now time.Time) Request {
-	people := []SlackUser{r.Requester.Slack, r.Approver.Slack}
-	if r.Command.Unconfirmed {
-		people = people[:1]
+	people := []SlackUser{r.Requester.Slack}
+	for _, a := range r.Approvers {
+		people = append(people, a.Slack)
 	}
 	for _, to := range people {
 		r.Replies = append(r.Replies, Reply{

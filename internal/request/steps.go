@@ -190,14 +190,15 @@ func (s *Service) lookAgain(ctx context.Context, r Request) *Evidence {
 	defer cancel()
 	e := Evidence{
 		At:        r.Lease.At,
-		Requester: Caller{Standing: Unverified}, Approver: Caller{Standing: Unverified}, Target: Target{Account: AccountUnknown},
+		Requester: Caller{Standing: Unverified}, Approvers: make([]Caller, len(r.Approvers)), Target: Target{Account: AccountUnknown},
 	}
 	looks := []func(){
 		func() { e.Requester = s.again(ctx, r.Requester) },
 		func() { e.Target = s.target(ctx, r) },
 	}
-	if !r.Command.Unconfirmed {
-		looks = append(looks, func() { e.Approver = s.again(ctx, r.Approver) })
+	for i, a := range r.Approvers {
+		e.Approvers[i] = Caller{Standing: Unverified}
+		looks = append(looks, func() { e.Approvers[i] = s.again(ctx, a) })
 	}
 	s.guarded(looks...)
 	return &e

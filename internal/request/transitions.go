@@ -103,9 +103,10 @@ func (Reported) event() {}
 
 // Evidence is what was read again just before the effect.
 type Evidence struct {
-	At                  time.Time // when the look-ups began
-	Requester, Approver Caller
-	Target              Target
+	At        time.Time // when the look-ups began
+	Requester Caller
+	Approvers []Caller // as Request.Approvers
+	Target    Target
 }
 
 // Next is the gate and the whole policy: what follows from an event, at a time.
@@ -269,7 +270,7 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 	r.RetryAt = time.Time{} // what there is to show has changed
 	switch press.Verb {
 	case Confirm:
-		r.State, r.Approver, r.ApprovedAt, r.CheckedAt = Approved, e.Caller, now, e.At
+		r.State, r.Approvers, r.ApprovedAt, r.CheckedAt = Approved, append(r.Approvers, e.Caller), now, e.At
 		r.Requester, r.Target = e.Requester, e.Target
 	case Cancel:
 		r.State, r.Closer, r.ClosedAt = Canceled, e.Caller, now

@@ -287,8 +287,8 @@ func TestConfirmNeedsTheWholePicture(t *testing.T) {
 			r := next(t, pending(t), Pressed{p}, t0)
 			r = next(t, r, j, t0)
 			if tt.want == "" {
-				if r.State != Approved || r.Approver.ObjectID != bob.ObjectID {
-					t.Errorf("state %s by %q, want approved by bob", r.State, r.Approver.ObjectID)
+				if r.State != Approved || r.actor().ObjectID != bob.ObjectID {
+					t.Errorf("state %s by %q, want approved by bob", r.State, r.actor().ObjectID)
 				}
 				return
 			}
@@ -355,7 +355,7 @@ func TestPressOnAnUnknownRequestIsAnswered(t *testing.T) {
 func TestStartNeedsFreshEvidence(t *testing.T) {
 	late := t0.Add(FreshFor + time.Second)
 	evidence := func(change func(*Evidence)) Started {
-		e := Evidence{At: late, Requester: alice, Approver: bob, Target: target}
+		e := Evidence{At: late, Requester: alice, Approvers: []Caller{bob}, Target: target}
 		change(&e)
 		return Started{Plan: planFor(e.Target), Evidence: &e}
 	}
@@ -369,9 +369,9 @@ func TestStartNeedsFreshEvidence(t *testing.T) {
 	}{
 		{"all holds", func(*Evidence) {}, NoTrouble},
 		{"requester lost the role", func(e *Evidence) { e.Requester.Administrator = false }, RoleLost},
-		{"approver lost the role", func(e *Evidence) { e.Approver.Administrator = false }, RoleLost},
-		{"approver disabled", func(e *Evidence) { e.Approver.Standing = EntraDisabled }, RoleLost},
-		{"role unknown", func(e *Evidence) { e.Approver.Standing = Unverified }, RoleUnknown},
+		{"approver lost the role", func(e *Evidence) { e.Approvers[0].Administrator = false }, RoleLost},
+		{"approver disabled", func(e *Evidence) { e.Approvers[0].Standing = EntraDisabled }, RoleLost},
+		{"role unknown", func(e *Evidence) { e.Approvers[0].Standing = Unverified }, RoleUnknown},
 		{"target unknown", func(e *Evidence) { e.Target.Account = AccountUnknown }, Unreachable},
 		{"target renamed", func(e *Evidence) { e.Target.UPN = "x@contoso.com" }, TargetDiffers},
 	}
@@ -402,7 +402,7 @@ func TestStartNeedsFreshEvidence(t *testing.T) {
 
 func TestOldApprovalIsNeverExecuted(t *testing.T) {
 	late := t0.Add(RunWithin + time.Second)
-	e := &Evidence{At: late, Requester: alice, Approver: bob, Target: target}
+	e := &Evidence{At: late, Requester: alice, Approvers: []Caller{bob}, Target: target}
 	r := next(t, inState(t, Approved), Started{Plan: thePlan, Evidence: e}, late)
 	if r.State != Finished || r.Outcome.Trouble != TooOld || r.Outcome.Result != Failed {
 		t.Errorf("state %s, outcome %+v; want result 4, too old", r.State, r.Outcome)

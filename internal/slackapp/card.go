@@ -2,6 +2,7 @@ package slackapp
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/slack-go/slack"
 
@@ -72,7 +73,23 @@ func authority(r request.Request) string {
 	if r.Command.Unconfirmed {
 		return fmt.Sprintf(":warning: *NO SECOND PERSON CONFIRMED THIS.* %s ran it alone with %s, which the operator of this bot allows.", mention(r.Requester), code("-Confirm:$false"))
 	}
-	return fmt.Sprintf("Confirmed by %s.", mention(r.Approver))
+	return fmt.Sprintf("Confirmed by %s.", confirmers(r))
+}
+
+// confirmers are all who have confirmed.
+func confirmers(r request.Request) string { return listed(r.Approvers, mention) }
+
+// listed are several people in a sentence.
+func listed(people []request.Caller, as func(request.Caller) string) string {
+	names := make([]string, len(people))
+	for i, p := range people {
+		names[i] = as(p)
+	}
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 // because shows the requester's reason, in which nothing is markup.
@@ -96,7 +113,7 @@ func facts(r request.Request, more ...*slack.TextBlockObject) slack.Block {
 	case r.Command.Unconfirmed:
 		fields = append(fields, field("Confirmed by", "*nobody*"))
 	case r.Authorized():
-		fields = append(fields, field("Confirmed by", person(r.Approver)))
+		fields = append(fields, field("Confirmed by", listed(r.Approvers, person)))
 	}
 	return slack.NewSectionBlock(nil, fields, nil)
 }

@@ -70,7 +70,7 @@ func planMessage(r request.Request) message {
 // way. It mentions both people, since an edit notifies nobody.
 func placeholder(r request.Request) message {
 	text := fmt.Sprintf("%s %s: confirmed. Signing %s out; the result replaces this message.",
-		mention(r.Requester), mention(r.Approver), esc(signInName(r)))
+		mention(r.Requester), confirmers(r), esc(signInName(r)))
 	if r.Command.Unconfirmed {
 		text = fmt.Sprintf("%s Signing %s out; the result replaces this message.", authority(r), esc(signInName(r)))
 	}
@@ -109,7 +109,9 @@ func verbose(r request.Request) []string {
 	}
 	look("read the account", r.Target.Took, r.Target.Evidence)
 	look("read the requester's role", r.Requester.Took, r.Requester.Evidence)
-	look("read the approver's role", r.Approver.Took, r.Approver.Evidence)
+	for _, a := range r.Approvers {
+		look("read the approver's role", a.Took, a.Evidence)
+	}
 	for _, s := range r.Outcome.Steps {
 		status := "no answer"
 		if s.Status != 0 {

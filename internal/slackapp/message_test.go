@@ -43,7 +43,7 @@ func sample(state request.State) request.Request {
 	}
 	switch state {
 	case request.Approved, request.Executing, request.Finished, request.Settling, request.Done:
-		r.Approver = request.Caller{Slack: request.SlackUser{Team: "T1", User: "UBOB"}, ObjectID: "oid-bob", UPN: "bob@contoso.com"}
+		r.Approvers = []request.Caller{{Slack: request.SlackUser{Team: "T1", User: "UBOB"}, ObjectID: "oid-bob", UPN: "bob@contoso.com"}}
 		r.ApprovedAt = at
 	case request.Canceled:
 		r.Closer = request.Caller{Slack: request.SlackUser{Team: "T1", User: "UBOB"}, ObjectID: "oid-bob", UPN: "bob@contoso.com"}
@@ -72,7 +72,7 @@ var (
 // alone is r run by its requester alone.
 func alone(r request.Request) request.Request {
 	return with(r, func(r *request.Request) {
-		r.Command.Unconfirmed, r.Command.Reason, r.Approver = true, "INC-42: nobody else awake", request.Caller{}
+		r.Command.Unconfirmed, r.Command.Reason, r.Approvers = true, "INC-42: nobody else awake", nil
 	})
 }
 
@@ -89,7 +89,7 @@ func verboseSample() request.Request {
 		r.Command.Verbose = true
 		r.Target.Took, r.Target.Evidence = 120*time.Millisecond, "id-t"
 		r.Requester.Took, r.Requester.Evidence = 150*time.Millisecond, "id-r"
-		r.Approver.Took, r.Approver.Evidence = 90*time.Millisecond, "id-a"
+		r.Approvers[0].Took, r.Approvers[0].Evidence = 90*time.Millisecond, "id-a"
 		r.Outcome.Steps = []request.Step{
 			{What: "revoke sign-in sessions", System: request.Graph, Status: 429, Code: "TooManyRequests", RequestID: "id-0", ClientRequestID: "c-0", Took: 80 * time.Millisecond},
 			{What: "revoke sign-in sessions", System: request.Graph, ClientRequestID: "c-1", Took: 5 * time.Second},

@@ -74,7 +74,7 @@ func replyText(r request.Request, a request.Reply) string {
 		}
 		return fmt.Sprintf("Nothing was run: %s, who asked, no longer is an active Global Administrator. They can activate the role and you press Confirm again, or you send the command yourself and somebody else confirms.", mention(r.Requester))
 	case request.AlreadyConfirmed:
-		return fmt.Sprintf("%s has already confirmed this; it is running. The result appears in the thread.", mention(r.Approver))
+		return fmt.Sprintf("%s has already confirmed this; it is running. The result appears in the thread.", confirmers(r))
 	case request.AlreadyDone:
 		return "This is already done. " + authority(r) + " The result is in the thread."
 	case request.AlreadyCanceled:

@@ -152,7 +152,7 @@ func TestEightApproversRaceOneWins(t *testing.T) {
 					if r.State == request.Approved {
 						return r, nil, taken
 					}
-					r.State, r.Approver.ObjectID = request.Approved, fmt.Sprint("approver", i)
+					r.State, r.Approvers = request.Approved, []request.Caller{{ObjectID: fmt.Sprint("approver", i)}}
 					return r, []request.Record{{Time: now, Request: r.ID, Event: "confirm"}}, nil
 				})
 				switch {
