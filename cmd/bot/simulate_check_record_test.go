@@ -24,7 +24,7 @@ func (s *simulation) checkRecords(r request.Request, entries []audit.Entry) {
 		at = max(at, now)
 	}
 	for event, most := range map[string]int{
-		"command allowed": 1, "confirm allowed": 1, "cancel allowed": 1, "what-if allowed": 2, "result ": 1, "expire ": 1,
+		"command allowed": 1, "confirm allowed": max(1, s.plan.policy.Approvals), "cancel allowed": 1, "what-if allowed": 2, "result ": 1, "expire ": 1,
 		"execute ": r.Attempts,
 	} {
 		if count[event] > most {

@@ -40,6 +40,9 @@ func (s *simulation) check() {
 	entries := s.checkRecord()
 	for _, id := range s.store.order {
 		r := s.store.latest[id].r
+		if r.State == request.Noted {
+			continue
+		}
 		s.checkEnd(r)
 		s.checkEffects(r, entries[id])
 		if !s.slack.archived {
@@ -161,22 +164,27 @@ func (s *simulation) checkClaims(r request.Request, effects int) {
 	}
 }
 
-// confirmed finds the press that an effect rests on, as the world saw it: by another
-// administrator than the one who asked. Both have held the role not long before the
-// effect was asked for; a worker can be frozen between its look and its call.
+// confirmed finds the last press that an effect rests on, as the world saw it: by other
+// administrators than the one who asked, as many as the policy wants. All have held the
+// role not long before the effect was asked for; a worker can be frozen between its look
+// and its call.
 func (s *simulation) confirmed(r request.Request, e effect) *delivery {
 	asked := s.asked(r.ID)
 	if asked == nil {
 		return nil
 	}
 	recently := e.sent.Add(-2 * time.Minute)
+	others := map[*account]bool{}
 	for _, d := range s.people.deliveries {
 		alone := d == asked && r.Command.Unconfirmed && s.plan.policy.AllowUnconfirmed
 		second := d.request == r.ID && d.verb == request.Confirm && d.who != asked.who && d.who.id != r.Target.ObjectID
 		if !d.at.Before(e.at) || !alone && !second {
 			continue
 		}
-		if since := later(d.at, recently); d.who.admin(since, e.sent) && asked.who.admin(since, e.sent) {
+		if since := later(d.at, recently); !d.who.admin(since, e.sent) || !asked.who.admin(since, e.sent) {
+			continue
+		}
+		if others[d.who] = true; alone || len(others) >= max(1, s.plan.policy.Approvals) {
 			return d
 		}
 	}

@@ -124,3 +124,6 @@ func (c *client) Check(context.Context) (string, error) { return "", nil }
 func constantly(next request.Request, recs []request.Record) request.UpdateFunc {
 	return func(request.Request, time.Time) (request.Request, []request.Record, error) { return next, recs, nil }
 }
+
+// Open implements request.Store.
+func (c *client) Open(context.Context) ([]request.ID, error) { return nil, nil }

@@ -279,6 +279,11 @@ func (d *directory) Target(ctx context.Context, user string) request.Target {
 	return t
 }
 
+// Standing implements request.Directory.
+func (d *directory) Standing(context.Context, request.Origin) (request.Standing, request.Fault) {
+	return request.Member, request.Fault{}
+}
+
 // Mentioned implements request.Directory.
 func (d *directory) Mentioned(context.Context, request.Origin) request.Target {
 	return request.Target{Account: request.AccountUnresolved}

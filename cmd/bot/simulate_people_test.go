@@ -65,7 +65,7 @@ func drawPlan(s *simulation) worldPlan {
 		storeAway: rate(.15), storeLate: rate(.08), storeLost: rate(.15),
 		policy: request.Policy{
 			TTL: []time.Duration{2 * time.Minute, 5 * time.Minute, 15 * time.Minute}[s.rng.IntN(3)], Retention: 30 * 24 * time.Hour,
-			AllowUnconfirmed: s.rng.IntN(10) == 0,
+			AllowUnconfirmed: s.rng.IntN(10) == 0, Approvals: max(1, s.rng.IntN(8)-5), Hourly: 1 + s.rng.IntN(5),
 		},
 	}
 	p.wait = s.rng.IntN(8) > 0

@@ -23,12 +23,12 @@ func (p Policy) mayAsk(r Request, e Verified, now time.Time) (Reason, Fault) {
 	if why := isAdministrator(e.Caller); why != "" {
 		return why, e.Caller.Fault
 	}
-	if why := p.mayRunAlone(r.Command); why != "" {
+	if why := p.mayRunAlone(r.Command, e.Target); why != "" {
 		return why, Fault{}
 	}
 	switch e.Target.Account {
 	case AccountMember:
-		return "", Fault{}
+		return p.mayBegin(r.Command, e), Fault{}
 	case AccountMissing:
 		return TargetMissing, e.Target.Fault
 	case AccountGuest, AccountExternal:
@@ -41,13 +41,44 @@ func (p Policy) mayAsk(r Request, e Verified, now time.Time) (Reason, Fault) {
 	return TargetUnknown, e.Target.Fault
 }
 
+// mayBegin judges a command whose people and target are all right.
+func (p Policy) mayBegin(c Command, e Verified) Reason {
+	switch {
+	case e.Target.Protected != "":
+		return TargetProtected
+	case c.WhatIf:
+		return ""
+	case e.Frozen:
+		return IsFrozen
+	case e.Other.Request != "" && !c.Unconfirmed:
+		return AskedBefore
+	case e.Over:
+		return TooManyRequests
+	}
+	return ""
+}
+
+// needs is how many others have to confirm the signing out of t.
+func (p Policy) needs(t Target) int {
+	n := max(1, p.Approvals)
+	if t.Roles != "" {
+		n = max(n, p.ApprovalsPrivileged)
+	}
+	return n
+}
+
+// stepsUp reports whether a Confirm on t has to come with a fresh sign-in.
+func (p Policy) stepsUp(t Target) bool {
+	return p.StepUp == StepUpAlways || p.StepUp == StepUpPrivileged && t.Roles != ""
+}
+
 // mayRunAlone is what -Confirm:$false needs. One person's word is enough only
 // where the operator has said so, and never without their reason.
-func (p Policy) mayRunAlone(c Command) Reason {
+func (p Policy) mayRunAlone(c Command, t Target) Reason {
 	switch {
 	case !c.Unconfirmed || c.WhatIf:
 		return ""
-	case !p.AllowUnconfirmed:
+	case !p.AllowUnconfirmed || p.needs(t) > 1 || p.stepsUp(t):
 		return ConfirmRequired
 	case c.Reason == "":
 		return ReasonRequired
@@ -103,7 +134,7 @@ func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reaso
 		return AlreadyConfirmed, Fault{}
 	case Finished, Settling, Done:
 		return AlreadyDone, Fault{}
-	case Refused, Planned:
+	case Refused, Planned, Answered, Noted:
 		return AlreadyRefused, Fault{}
 	case Canceled:
 		return AlreadyCanceled, Fault{}
@@ -129,7 +160,15 @@ func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reaso
 		if p.Disabled {
 			return CommandDisabled, Fault{}
 		}
-		return mayConfirm(r, press, e)
+		if e.Frozen {
+			return IsFrozen, Fault{}
+		}
+		if why, fault := mayConfirm(r, press, e); why != "" {
+			return why, fault
+		}
+		if p.stepsUp(e.Target) && !press.Proof.proves(e.Caller, r, press.At) {
+			return StepUpNeeded, Fault{}
+		}
 	case WhatIf:
 		if r.Thread.PlanWanted {
 			return AlreadyPlanned, Fault{}
@@ -160,6 +199,9 @@ func mayConfirm(r Request, press Press, e Judged) (Reason, Fault) {
 	if e.Caller.ObjectID == r.Target.ObjectID {
 		return OwnAccount, Fault{}
 	}
+	if slices.ContainsFunc(r.Approvers, e.Caller.Is) {
+		return ConfirmedBefore, Fault{}
+	}
 	if !e.Requester.Is(r.Requester) || isAdministrator(e.Requester) != "" {
 		return RequesterNotAdmin, e.Requester.Fault
 	}
@@ -168,6 +210,9 @@ func mayConfirm(r Request, press Press, e Judged) (Reason, Fault) {
 	}
 	if !sameAccount(r.Target, e.Target) {
 		return TargetChanged, Fault{}
+	}
+	if e.Target.Protected != "" {
+		return TargetProtected, Fault{}
 	}
 	// A press that does not say which plan it saw counts for one that never changed.
 	sawAnother := press.Plan != r.Plan.Code() && (press.Plan != "" || len(r.Changes) > 0)

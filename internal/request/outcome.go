@@ -33,6 +33,8 @@ const (
 	NameNotKnown       Trouble = "name-not-known"   // SharePoint does not know the sign-in name, Entra does
 	FeatureDisabled    Trouble = "feature-disabled" // SharePoint has the feature switched off for the tenant
 	SwitchedOff        Trouble = "switched-off"     // the bot's operator has
+	FrozenBefore       Trouble = "frozen"           // everything was frozen before it ran
+	ProtectedNow       Trouble = "target-protected" // the operator protects the account now
 	AloneForbidden     Trouble = "alone-forbidden"  // the operator no longer allows to run without a second person
 	RoleLost           Trouble = "role-lost"        // requester or approver no longer an administrator
 	RoleUnknown        Trouble = "role-unknown"     // their roles could not be read again

@@ -10,6 +10,7 @@
 package request
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -21,8 +22,8 @@ type ID string
 // State is where a request is in its life.
 type State string
 
-// The states in the order of a request's life. Done, Planned, Refused, Canceled and
-// Expired are final; a request leaves the others only by a transition.
+// The states in the order of a request's life. Done, Planned, Answered, Refused,
+// Canceled and Expired are final; a request leaves the others only by a transition.
 const (
 	Received  State = "received"  // the command is stored, nobody has been looked up yet
 	Pending   State = "pending"   // a card waits for a second administrator
@@ -32,6 +33,8 @@ const (
 	Settling  State = "settling"  // shown; passes again later to mend what arrived late
 	Done      State = "done"
 	Planned   State = "planned"  // a What-If command, answered with the plan
+	Answered  State = "answered" // a command that asked for no revocation
+	Noted     State = "noted"    // no request, but something that is kept beside them: see Note
 	Refused   State = "refused"  // ended before anything could be confirmed
 	Canceled  State = "canceled" // closed by a person
 	Expired   State = "expired"  // closed by time
@@ -57,11 +60,24 @@ type Press struct {
 	By        Origin    `json:"by"`
 	MessageTS string    `json:"message_ts"`
 	Plan      string    `json:"plan,omitempty"` // code of the plan on the card that was pressed, as far as it said
+	Proof     Proof     `json:"proof,omitzero"` // of a sign-in for this press; never from Slack
 	At        time.Time `json:"at"`
 }
 
+// Task is what a command asks for.
+type Task string
+
+// The tasks: a revocation is the one without a word of its own.
+const (
+	Revoke Task = ""
+	Freeze Task = "freeze" // nothing is run any more until the operator thaws
+	Link   Task = "link"   // show or begin the link to an Entra account
+	Unlink Task = "unlink" // remove it
+)
+
 // Command is what a person typed, taken apart and not judged.
 type Command struct {
+	Task        Task   `json:"task,omitempty"`
 	User        string `json:"user,omitempty"`        // sign-in name or object id, as typed
 	Mention     string `json:"mention,omitempty"`     // or the Slack user id of a mention
 	WhatIf      bool   `json:"what_if,omitempty"`     // -WhatIf: show the plan, run nothing
@@ -78,6 +94,19 @@ const (
 	NotVerified       Reason = "not-verified" // the caller's Standing says more
 	NotAdministrator  Reason = "not-administrator"
 	OwnRequest        Reason = "own-request"
+	ConfirmedBefore   Reason = "confirmed-before"  // by the same person; others have to
+	StepUpNeeded      Reason = "step-up-needed"    // a fresh sign-in has to come with the press
+	IsFrozen          Reason = "frozen"            // nothing is run until the operator thaws
+	TargetProtected   Reason = "target-protected"  // the operator's PROTECTED_USERS
+	AskedBefore       Reason = "asked-before"      // another card for the same target is open
+	TooManyRequests   Reason = "too-many-requests" // of one requester in an hour
+	FrozenNow         Reason = "frozen-now"        // the answer to freeze
+	LinkShown         Reason = "link-shown"        // the answers to link and unlink
+	LinkEnded         Reason = "link-ended"
+	NothingLinked     Reason = "nothing-linked"
+	LinkNotUsed       Reason = "link-not-used"     // people are identified by e-mail here
+	LinkedToAnother   Reason = "linked-to-another" // account, which has to be unlinked first
+	AccountUnfit      Reason = "account-unfit"     // to be linked: no enabled member of the tenant
 	OwnAccount        Reason = "own-account"
 	RequesterNotAdmin Reason = "requester-not-administrator"
 	AlreadyConfirmed  Reason = "already-confirmed"
@@ -117,7 +146,11 @@ type Reply struct {
 	Reason   Reason    `json:"reason"`
 	Standing Standing  `json:"standing,omitempty"`
 	Fault    Fault     `json:"fault,omitzero"`
+	Eligible bool      `json:"eligible,omitempty"` // could activate the role
 	At       time.Time `json:"at"`
+	// MessageTS and Plan are those of the press, which is carried on after a sign-in.
+	MessageTS string `json:"message_ts,omitempty"`
+	Plan      string `json:"plan,omitempty"`
 }
 
 // Face is what a card shows. A card is brought up to date when its face changes.
@@ -137,9 +170,9 @@ const (
 
 // Card is the message with the buttons as it was last seen in the channel.
 type Card struct {
-	TS   string `json:"ts,omitempty"`
-	Face Face   `json:"face,omitempty"`
-	Plan string `json:"plan,omitempty"` // code of the plan that it shows
+	TS    string `json:"ts,omitempty"`
+	Face  Face   `json:"face,omitempty"`
+	Shows string `json:"shows,omitempty"` // besides its face: Request.Shows
 	// Fence is that of the claim in which the card became wanted: a later claim
 	// has to look whether an earlier one posted it.
 	Fence string `json:"fence,omitempty"`
@@ -181,6 +214,9 @@ type Request struct {
 	Plan      Plan      `json:"plan,omitzero"`
 	Changes   []Change  `json:"changes,omitempty"` // of the plan, when it last changed under a card
 	Refusal   Reason    `json:"refusal,omitempty"`
+	Other     Other     `json:"other,omitzero"`   // whose card is open already, where that is the reason
+	Frozen    bool      `json:"frozen,omitempty"` // what its card says of the freeze
+	Note      Note      `json:"note,omitzero"`    // in the state Noted
 	Closer    Caller    `json:"closer,omitzero"` // who canceled
 	ClosedAt  time.Time `json:"closed_at,omitzero"`
 
@@ -254,7 +290,7 @@ func (r Request) Face() Face {
 		return FaceRunning
 	case Finished, Settling, Done:
 		return FaceDone
-	case Planned:
+	case Planned, Answered, Noted:
 		return NoFace
 	case Canceled, Expired, Refused:
 		if r.Card.TS == "" { // a card that was never posted is not posted to say that it is closed
@@ -266,6 +302,22 @@ func (r Request) Face() Face {
 }
 
 var closedFaces = map[State]Face{Canceled: FaceCanceled, Expired: FaceExpired, Refused: FaceRefused}
+
+// Shows names what a waiting card shows besides its face, so that it is brought up to
+// date when that changes.
+func (r Request) Shows() string {
+	shows := fmt.Sprintf("%s %d/%d", r.Plan.Code(), len(r.Approvers), r.needed())
+	if r.Frozen {
+		shows += " frozen"
+	}
+	return shows
+}
+
+// needed is how many others have to confirm.
+func (r Request) needed() int { return max(1, r.Approvals) }
+
+// Missing is how many more have to confirm.
+func (r Request) Missing() int { return max(0, r.needed()-len(r.Approvers)) }
 
 // Authorized reports whether the request was allowed to run: by a second
 // administrator's Confirm, or by its requester alone where the operator allows that.
@@ -293,7 +345,7 @@ func (r Request) Unshown() bool {
 		return false
 	}
 	return r.Face() != r.Card.Face ||
-		r.Face() == FacePending && r.Plan.Code() != r.Card.Plan ||
+		r.Face() == FacePending && r.Shows() != r.Card.Shows ||
 		r.Thread.PlanWanted && r.Thread.PlanTS == "" ||
 		r.Authorized() && r.Thread.ResultTS == "" ||
 		r.HasOutcome() && !r.Thread.ResultDone

@@ -12,7 +12,7 @@ func (p Policy) started(r Request, e Started, now time.Time) (Request, []Record,
 	if r.State == Approved && now.Sub(r.ApprovedAt) > RunWithin {
 		return executed(r, Outcome{Result: Failed, Trouble: TooOld, At: now}, now)
 	}
-	forbids := p.forbids(r)
+	forbids := p.forbids(r, e)
 	if r.State == Approved && forbids != NoTrouble {
 		o := Outcome{Result: Failed, Trouble: forbids, At: now}
 		if forbids == SwitchedOff {
@@ -55,13 +55,17 @@ func (p Policy) started(r Request, e Started, now time.Time) (Request, []Record,
 	return r, []Record{r.record("execute", r.actor(), now)}, nil
 }
 
-// forbids is what the operator's settings have against running r now: they may
-// have changed since it was approved.
-func (p Policy) forbids(r Request) Trouble {
+// forbids is what the operator's settings, or a freeze, have against running r now:
+// they may have changed since it was approved.
+func (p Policy) forbids(r Request, e Started) Trouble {
 	switch {
+	case e.Frozen:
+		return FrozenBefore
+	case e.Evidence != nil && e.Evidence.Target.Protected != "":
+		return ProtectedNow
 	case p.Disabled:
 		return SwitchedOff
-	case r.Command.Unconfirmed && !p.AllowUnconfirmed:
+	case p.mayRunAlone(r.Command, r.Target) == ConfirmRequired:
 		return AloneForbidden
 	}
 	return NoTrouble

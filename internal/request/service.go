@@ -51,6 +51,8 @@ type Store interface {
 	// Claim takes the request that has been due longest, pushing its due time
 	// forward by lease under a new random fence. It returns ErrNothingDue if none is.
 	Claim(ctx context.Context, lease time.Duration) (Request, error)
+	// Open returns the ids of all requests that have a place in the due index.
+	Open(ctx context.Context) ([]ID, error)
 	// Sweep puts requests that have a WakeAt but are missing from the due index
 	// back into it and returns how many there were. It drops those whose Forget time
 	// has come, where that does not happen by itself.
@@ -69,6 +71,8 @@ type Directory interface {
 	Again(ctx context.Context, c Caller) Caller
 	// Target resolves a sign-in name or an object id to one account.
 	Target(ctx context.Context, user string) Target
+	// Standing says what Slack says of one of its users.
+	Standing(ctx context.Context, who Origin) (Standing, Fault)
 	// Mentioned resolves a Slack user to the one account behind their profile.
 	Mentioned(ctx context.Context, who Origin) Target
 }

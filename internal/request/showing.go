@@ -36,7 +36,7 @@ func reported(r Request, s Shown, now time.Time) (Request, []Record) {
 		if r.Card.TS == "" && r.Card.LookAt.IsZero() {
 			r.Card.LookAt = now.Add(lookAfterPost)
 		}
-		r.Card.TS, r.Card.Face, r.Card.Plan = s.Card.TS, s.Card.Face, s.Card.Plan
+		r.Card.TS, r.Card.Face, r.Card.Shows = s.Card.TS, s.Card.Face, s.Card.Shows
 	}
 	switch {
 	case s.Card.Doubt:

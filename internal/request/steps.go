@@ -39,12 +39,22 @@ func (s *Service) verify(ctx context.Context, r Request) (Request, error) {
 	ctx, cancel := context.WithTimeout(ctx, LookWithin)
 	defer cancel()
 	e := Verified{At: r.Lease.At, Caller: Caller{Slack: r.Origin.SlackUser}}
-	s.guarded(
-		func() { e.Caller = s.caller(ctx, r.Origin) },
-		func() { e.Place, e.Fault = s.reporter.Place(ctx, r.Origin) },
-		func() { e.Target = s.target(ctx, r) },
-	)
+	looks := []func(){func() { e.Caller = s.caller(ctx, r.Origin) }}
+	if r.Command.Task == Revoke {
+		looks = append(looks,
+			func() { e.Place, e.Fault = s.reporter.Place(ctx, r.Origin) },
+			func() { e.Target = s.target(ctx, r) },
+		)
+	}
+	s.guarded(looks...)
 	e.Plan = s.plan(e.Target)
+	wait, err := s.notesOf(ctx, r, &e)
+	if err != nil {
+		return r, err
+	}
+	if wait {
+		return s.apply(ctx, r, Waited{})
+	}
 	return s.apply(ctx, r, e)
 }
 
@@ -116,6 +126,10 @@ func (s *Service) judge(ctx context.Context, r Request) (Request, error) {
 	}
 	s.guarded(looks...)
 	all.Plan = s.plan(all.Target)
+	var err error
+	if all.Frozen, err = s.frozen(ctx); err != nil {
+		return r, err
+	}
 	var events []Event
 	for _, p := range r.Presses {
 		if c := callers[p.By]; c != nil {
@@ -132,12 +146,16 @@ func (s *Service) judge(ctx context.Context, r Request) (Request, error) {
 func (s *Service) execute(ctx context.Context, r Request) (Request, error) {
 	// An attempt that Microsoft cleanly refused for now has had no effect.
 	resumed := r.State == Executing && (r.RunAt.IsZero() || r.SoFar.Unsure)
+	frozen, err := s.frozen(ctx)
+	if err != nil {
+		return r, err
+	}
 	began := time.Now() // before the write from which the lease is counted
-	next, err := s.apply(ctx, r, Started{Plan: s.plan(r.Target)})
+	next, err := s.apply(ctx, r, Started{Plan: s.plan(r.Target), Frozen: frozen})
 	if errors.Is(err, ErrStale) {
 		e := s.lookAgain(ctx, r)
 		began = time.Now()
-		next, err = s.apply(ctx, r, Started{Plan: s.plan(e.Target), Evidence: e})
+		next, err = s.apply(ctx, r, Started{Plan: s.plan(e.Target), Evidence: e, Frozen: frozen})
 	}
 	if err != nil || next.State != Executing {
 		return next, err

@@ -44,7 +44,27 @@ type Policy struct {
 	Retention time.Duration
 	// AllowUnconfirmed lets a requester run alone what they give a reason for.
 	AllowUnconfirmed bool
+	// Approvals is how many besides the requester have to confirm, ApprovalsPrivileged
+	// how many where the target holds a privileged role; 0 is one.
+	Approvals, ApprovalsPrivileged int
+	// StepUp says when a Confirm needs a fresh sign-in.
+	StepUp StepUp
+	// Hourly is how many requests one person may make in an hour; 0 is any number.
+	Hourly int
+	Frozen bool // by the operator's setting, whatever the store says
+	// Links says that people are identified by a link to their Entra account.
+	Links bool
 }
+
+// StepUp says for whom a Confirm needs a fresh sign-in.
+type StepUp string
+
+// The three choices; the empty one is never.
+const (
+	StepUpNever      StepUp = "never"
+	StepUpPrivileged StepUp = "privileged" // for targets with a privileged role
+	StepUpAlways     StepUp = "always"
+)
 
 // ErrTooMany is returned for a press on a request on which too many wait already.
 var ErrTooMany = errors.New("too many presses are waiting")
@@ -65,7 +85,13 @@ type (
 		Fault  Fault // of the place
 		Target Target
 		Plan   Plan
+		Frozen bool
+		Over   bool  // the limit of requests is reached
+		Other  Other // whose card is open for the target
+		Linked bool  // there is a link to remove
 	}
+	// Waited says that a command cannot be decided before another one is.
+	Waited struct{}
 	// Pressed is a button press as received.
 	Pressed struct{ Press Press }
 	// Judged carries the facts about one received press.
@@ -78,6 +104,7 @@ type (
 		Requester Caller
 		Target    Target
 		Plan      Plan // for Target, as it would be carried out now
+		Frozen    bool
 	}
 	// Ticked says that time has passed.
 	Ticked struct{}
@@ -86,6 +113,7 @@ type (
 	Started struct {
 		Plan     Plan // as it would be carried out now
 		Evidence *Evidence
+		Frozen   bool
 	}
 	// Executed carries the outcome of the effect.
 	Executed struct{ Outcome Outcome }
@@ -94,6 +122,7 @@ type (
 )
 
 func (Verified) event() {}
+func (Waited) event()   {}
 func (Pressed) event()  {}
 func (Judged) event()   {}
 func (Ticked) event()   {}
@@ -113,12 +142,16 @@ type Evidence struct {
 // It is pure. Every decision, allowed or refused, is made and recorded here.
 // It returns ErrNothingToDo for an event that does not apply.
 func (p Policy) Next(r Request, e Event, now time.Time) (Request, []Record, error) {
-	r = r.clone()
+	if r = r.clone(); r.HasOutcome() && r.Sealed == (Head{}) {
+		r.Sealed = r.Head
+	}
 	var recs []Record
 	var err error
 	switch e := e.(type) {
 	case Verified:
 		r, recs, err = p.verified(r, e, now)
+	case Waited:
+		r.RetryAt = now.Add(time.Second)
 	case Pressed:
 		r, err = pressed(r, e.Press)
 	case Judged:
@@ -131,6 +164,8 @@ func (p Policy) Next(r Request, e Event, now time.Time) (Request, []Record, erro
 		r, recs, err = executed(r, e.Outcome, now)
 	case Reported:
 		r, recs = reported(r, e.Shown, now)
+	case NoteEvent:
+		r, recs, err = p.noted(r, e, now)
 	default:
 		err = errors.New("unknown event")
 	}
@@ -138,7 +173,7 @@ func (p Policy) Next(r Request, e Event, now time.Time) (Request, []Record, erro
 		return Request{}, nil, err
 	}
 	r.Due = r.due(now)
-	if r.Forget = (time.Time{}); r.Due.IsZero() {
+	if r.Forget = (time.Time{}); r.Due.IsZero() && !r.Note.Freeze.On {
 		r.Forget = now.Add(p.Retention)
 	}
 	return r, recs, nil
@@ -163,7 +198,7 @@ func (r Request) due(now time.Time) time.Time {
 	case Executing:
 		wake = append(wake, later(now, r.RunAt))
 	case Received:
-		return now
+		return later(now, r.RetryAt)
 	case Pending:
 		wake = append(wake, r.Expires)
 		if !r.Card.LookAt.IsZero() {
@@ -175,7 +210,11 @@ func (r Request) due(now time.Time) time.Time {
 		if !r.SettleAt.IsZero() {
 			wake = append(wake, later(now, r.SettleAt))
 		}
-	case Done, Planned:
+	case Noted:
+		if !r.RetryAt.IsZero() {
+			wake = append(wake, later(now, r.RetryAt))
+		}
+	case Done, Planned, Answered:
 	}
 	if len(wake) == 0 {
 		return time.Time{}
@@ -194,16 +233,22 @@ func (p Policy) verified(r Request, e Verified, now time.Time) (Request, []Recor
 	if r.State != Received {
 		return r, nil, ErrNothingToDo
 	}
-	r.Requester, r.Target = e.Caller, e.Target
+	r.Requester, r.Target, r.RetryAt = e.Caller, e.Target, time.Time{}
+	if r.Command.Task != Revoke {
+		return p.answered(r, e, now)
+	}
 	why, fault := p.mayAsk(r, e, now)
 	if why != "" {
 		r.State, r.Refusal, r.ClosedAt = Refused, why, now
 		r.Replies = append(r.Replies, Reply{
-			Key: string(r.ID), To: r.Origin, Reason: why, Standing: e.Caller.Standing, Fault: fault, At: now,
+			Key: string(r.ID), To: r.Origin, Reason: why, Standing: e.Caller.Standing, Fault: fault, Eligible: e.Caller.Eligible, At: now,
 		})
+		if why == AskedBefore {
+			r.Other = e.Other
+		}
 		return r, []Record{r.record(r.asked(), e.Caller, now).refused(why)}, nil
 	}
-	r.Plan = e.Plan
+	r.Plan, r.Approvals = e.Plan, p.needs(e.Target)
 	switch {
 	case r.Command.WhatIf:
 		r.State, r.ClosedAt = Planned, now
@@ -218,7 +263,10 @@ func (p Policy) verified(r Request, e Verified, now time.Time) (Request, []Recor
 
 // asked names in the record what was asked for.
 func (r Request) asked() string {
-	if r.Command.WhatIf {
+	switch {
+	case r.Command.Task != Revoke:
+		return "command " + string(r.Command.Task)
+	case r.Command.WhatIf:
 		return "command what-if"
 	}
 	return "command"
@@ -252,7 +300,7 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 	if r.Card.TS == "" && r.State != Received && samePlace(r, press) {
 		// The answer to our post was lost; the press tells where the card is, whatever
 		// becomes of the press.
-		r.Card.TS, r.Card.Face, r.Card.Plan, r.RetryAt = press.MessageTS, FacePending, r.Plan.Code(), time.Time{}
+		r.Card.TS, r.Card.Face, r.Card.Shows, r.RetryAt = press.MessageTS, FacePending, r.Shows(), time.Time{}
 	}
 	if why == UnknownCard && r.State == Received {
 		r.State, r.Refusal, r.ClosedAt = Refused, why, now // a press on a card nobody knows
@@ -263,15 +311,15 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 	if why != "" {
 		r.Replies = append(r.Replies, Reply{
 			Key: press.Key, To: press.By, Verb: press.Verb, Reason: why,
-			Standing: e.Caller.Standing, Fault: fault, At: now,
+			Standing: e.Caller.Standing, Fault: fault, Eligible: e.Caller.Eligible, At: now,
+			MessageTS: press.MessageTS, Plan: press.Plan,
 		})
 		return r, []Record{r.record(string(press.Verb), e.Caller, now).refused(why)}, nil
 	}
 	r.RetryAt = time.Time{} // what there is to show has changed
 	switch press.Verb {
 	case Confirm:
-		r.State, r.Approvers, r.ApprovedAt, r.CheckedAt = Approved, append(r.Approvers, e.Caller), now, e.At
-		r.Requester, r.Target = e.Requester, e.Target
+		r = p.confirmed(r, e, now)
 	case Cancel:
 		r.State, r.Closer, r.ClosedAt = Canceled, e.Caller, now
 	case WhatIf:
@@ -280,13 +328,27 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 	return r, []Record{r.record(string(press.Verb), e.Caller, now).allowed()}, nil
 }
 
+// confirmed adds one person's word. The last that is needed is the claim.
+func (p Policy) confirmed(r Request, e Judged, now time.Time) Request {
+	r.Requester, r.Target, r.Approvals = e.Requester, e.Target, max(r.Approvals, p.needs(e.Target))
+	r.Approvers = append(r.Approvers, e.Caller)
+	if r.Missing() > 0 {
+		return r
+	}
+	r.State, r.ApprovedAt = Approved, now
+	if len(r.Approvers) == 1 { // what was read of others is older
+		r.CheckedAt = e.At
+	}
+	return r
+}
+
 // planAnew puts what is so now on the card, which is then confirmed anew.
 func (r Request) planAnew(e Judged) Request {
 	changes := r.Plan.changes(e.Plan)
 	if len(changes) == 0 { // the press was on a card that had not been brought up to date yet
 		return r
 	}
-	r.Target, r.Plan, r.Changes = e.Target, e.Plan, changes
+	r.Target, r.Plan, r.Changes, r.Approvers = e.Target, e.Plan, changes, nil // nobody has confirmed this one
 	r.Thread.PlanWanted, r.Thread.PlanTS, r.RetryAt = false, "", time.Time{}
 	return r
 }

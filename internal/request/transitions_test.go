@@ -20,7 +20,7 @@ var (
 	nobody  = Caller{Slack: slackUser("nobody"), Standing: EntraMissing}
 	target  = Target{ObjectID: "oid-mallory", UPN: "mallory@contoso.com", Account: AccountMember, Enabled: true, ValidFrom: t0.Add(-time.Hour)}
 	thePlan = Plan{Revoker: "Microsoft Graph", Tenant: "contoso.onmicrosoft.com", Target: target}
-	shown   = Card{TS: "1.1", Face: FacePending, Plan: thePlan.Code()}
+	shown   = Card{TS: "1.1", Face: FacePending, Shows: thePlan.Code() + " 0/1"}
 )
 
 // planFor is the plan for t, as the service makes it.

@@ -85,6 +85,9 @@ func (s *Service) sweep(ctx context.Context) {
 		case n > 0:
 			s.log.Warn("requests were missing from the due index", "count", n)
 		}
+		if err := s.spread(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("bringing the freeze to open cards", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -141,6 +144,10 @@ func logStepError(log *slog.Logger, err error) {
 func (s *Service) step(ctx context.Context, r Request) (next Request, more bool, err error) {
 	now := r.Lease.At
 	switch {
+	case r.State == Noted && !r.RetryAt.IsZero() && !now.Before(r.RetryAt):
+		next, err = s.tend(ctx, r)
+	case r.State == Noted, r.State == Received && now.Before(r.RetryAt):
+		return r, false, nil
 	case len(r.Presses) > 0:
 		next, err = s.judge(ctx, r)
 	case r.State == Received:

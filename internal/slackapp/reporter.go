@@ -119,7 +119,7 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 		r.Card.TS = found[0]
 	}
 	face := r.Face()
-	current := face == r.Card.Face && (face != request.FacePending || r.Card.Plan == r.Plan.Code())
+	current := face == r.Card.Face && (face != request.FacePending || r.Card.Shows == r.Shows())
 	if face == request.NoFace || current && !r.SettlePassDue() && !r.CardLookDue() {
 		return nil
 	}
@@ -141,7 +141,7 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 			s.Card.Doubt = classify(err).kind == transient
 			return err
 		}
-		s.Card = request.Card{TS: posted, Face: face, Plan: r.Plan.Code()}
+		s.Card = request.Card{TS: posted, Face: face, Shows: r.Shows()}
 		return nil
 	}
 	look := r.Card.Doubt || r.CardLookDue() || r.SettlePassDue()
@@ -156,7 +156,7 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 	if err != nil && !cannotChange(err) {
 		return err
 	}
-	s.Card = request.Card{TS: ts, Face: face, Plan: r.Plan.Code()}
+	s.Card = request.Card{TS: ts, Face: face, Shows: r.Shows()}
 	return rp.deleteCards(ctx, r, copies)
 }
 

@@ -1,0 +1,210 @@
+package request
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// ErrUsed is returned for what can be used once, and was.
+var ErrUsed = errors.New("used already")
+
+// note changes a note, and makes it where there is none. ErrNothingToDo counts as done.
+func (s *Service) note(ctx context.Context, id ID, fn UpdateFunc) (Request, error) {
+	return changeNote(ctx, s.store, id, fn)
+}
+
+func changeNote(ctx context.Context, st Store, id ID, fn UpdateFunc) (Request, error) {
+	for {
+		next, err := st.Update(ctx, id, fn)
+		if errors.Is(err, ErrNotFound) {
+			err = st.Create(ctx, Request{ID: id, State: Noted}, func(r Request, now time.Time) (Request, []Record, error) {
+				r.Received = now
+				var recs []Record
+				var err error
+				next, recs, err = fn(r, now)
+				return next, recs, err
+			})
+		}
+		switch {
+		case errors.Is(err, ErrExists): // somebody else was quicker
+			continue
+		case errors.Is(err, ErrNothingToDo):
+			return st.Get(ctx, id)
+		case err != nil:
+			return next, fmt.Errorf("writing note: %w", err)
+		}
+		return next, nil
+	}
+}
+
+// decide is note with an event of the policy.
+func (s *Service) decide(ctx context.Context, id ID, e NoteEvent) (Request, error) {
+	return s.note(ctx, id, func(r Request, now time.Time) (Request, []Record, error) { return s.policy.Next(r, e, now) })
+}
+
+// frozen reports whether nothing may be run now.
+func (s *Service) frozen(ctx context.Context) (bool, error) {
+	if s.policy.Frozen {
+		return true, nil
+	}
+	r, err := s.store.Get(ctx, freezeNote)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return false, fmt.Errorf("reading the freeze: %w", err)
+	}
+	return r.Note.Freeze.On, nil
+}
+
+// Thaw ends the freeze of a store. It is the operator's: no person in the chat can.
+// It reports whether there was one. Cards follow within moments, wherever a bot runs.
+func Thaw(ctx context.Context, st Store) (bool, error) {
+	was := false
+	_, err := changeNote(ctx, st, freezeNote, func(r Request, now time.Time) (Request, []Record, error) {
+		was = r.Note.Freeze.On
+		return Policy{}.Next(r, Thawing{}, now)
+	})
+	return was, err
+}
+
+// notesOf completes the facts about a command with what is kept beside requests, where
+// the command is all right otherwise. It reports whether another one has to be decided
+// first.
+func (s *Service) notesOf(ctx context.Context, r Request, e *Verified) (wait bool, err error) {
+	if e.Frozen, err = s.frozen(ctx); err != nil {
+		return false, err
+	}
+	would := r
+	would.Requester, would.Target = e.Caller, e.Target
+	if r.Command.Task != Revoke {
+		if s.policy.mayDo(would, *e) == "" {
+			e.Linked, err = s.do(ctx, r, e.Caller)
+		}
+		return false, err
+	}
+	if why, _ := s.policy.mayAsk(would, *e, e.At); why != "" || r.Command.WhatIf {
+		return false, nil
+	}
+	if !r.Command.Unconfirmed {
+		if e.Other, wait, err = s.takeCard(ctx, r, e.Target); err != nil || wait || e.Other.Request != "" {
+			return wait, err
+		}
+	}
+	e.Over, err = s.count(ctx, r.ID, e.Caller)
+	return false, err
+}
+
+// do carries out a command that asks for no revocation. It reports whether there was
+// a link to remove.
+func (s *Service) do(ctx context.Context, r Request, by Caller) (linked bool, err error) {
+	switch r.Command.Task {
+	case Freeze:
+		_, err = s.decide(ctx, freezeNote, Freezing{By: by})
+		s.wake()
+	case Unlink:
+		id := linkNote(r.Origin.SlackUser)
+		_, err = s.store.Update(ctx, id, func(n Request, now time.Time) (Request, []Record, error) {
+			return s.policy.Next(n, Unlinking{By: by, Self: true}, now)
+		})
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNothingToDo) {
+			return by.ObjectID != "", nil // done by this command before, if it was
+		}
+		linked = true
+	case Link, Revoke:
+	}
+	return linked, err
+}
+
+// takeCard makes r the request whose card is open for a target, or names the one that
+// is. While that one is not decided, it has to be waited for.
+func (s *Service) takeCard(ctx context.Context, r Request, t Target) (other Other, wait bool, err error) {
+	for {
+		n, err := s.note(ctx, cardNote(t.ObjectID), func(n Request, now time.Time) (Request, []Record, error) {
+			if n.Note.Card == "" {
+				n.Note.Card = r.ID
+			}
+			n.Forget = now.Add(s.policy.TTL + 24*time.Hour)
+			return n, nil, nil
+		})
+		if err != nil || n.Note.Card == r.ID {
+			return Other{}, false, err
+		}
+		open, err := s.store.Get(ctx, n.Note.Card)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return Other{}, false, fmt.Errorf("reading the open request: %w", err)
+		}
+		if err == nil && open.open(r.Lease.At) && open.Target.same(t, open.State) {
+			return Other{
+				Request: open.ID, Channel: open.Origin.Channel, TS: open.Card.TS, Requester: open.Requester.Slack,
+			}, open.State == Received, nil
+		}
+		_, err = s.note(ctx, cardNote(t.ObjectID), func(now Request, at time.Time) (Request, []Record, error) {
+			if now.Note.Card == n.Note.Card {
+				now.Note.Card = r.ID
+			}
+			return now, nil, nil
+		})
+		if err != nil {
+			return Other{}, false, err
+		}
+	}
+}
+
+// same reports whether a request's target is another one's; that of one that was only
+// received is not known yet, and it took the note for the same.
+func (t Target) same(other Target, s State) bool { return s == Received || t.ObjectID == other.ObjectID }
+
+// count adds a request to those of its requester. It reports whether there are too many.
+func (s *Service) count(ctx context.Context, id ID, by Caller) (over bool, err error) {
+	if s.policy.Hourly == 0 {
+		return false, nil
+	}
+	_, err = s.note(ctx, askedNote(by.ObjectID), func(n Request, now time.Time) (Request, []Record, error) {
+		counted := false
+		n.Note, counted = n.Note.count(id, s.policy.Hourly, now)
+		n.Forget, over = now.Add(capWindow), !counted
+		return n, nil, nil
+	})
+	return over, err
+}
+
+// tend does for a note what is due.
+func (s *Service) tend(ctx context.Context, r Request) (Request, error) {
+	who, isLink := linkedUser(r.ID)
+	if !isLink {
+		if err := s.spread(ctx); err != nil {
+			return r, err
+		}
+		return s.apply(ctx, r, Spread{})
+	}
+	ctx, cancel := context.WithTimeout(ctx, LookWithin)
+	defer cancel()
+	standing := Unverified
+	s.guarded(func() { standing, _ = s.directory.Standing(ctx, Origin{SlackUser: who}) })
+	return s.apply(ctx, r, Rechecked{standing})
+}
+
+// spread brings the freeze to all open cards, so that each says so.
+func (s *Service) spread(ctx context.Context) error {
+	on, err := s.frozen(ctx)
+	if err != nil {
+		return err
+	}
+	ids, err := s.store.Open(ctx)
+	if err != nil {
+		return fmt.Errorf("listing open requests: %w", err)
+	}
+	for _, id := range ids {
+		if strings.HasPrefix(string(id), "note/") {
+			continue
+		}
+		_, err := s.store.Update(ctx, id, func(r Request, now time.Time) (Request, []Record, error) {
+			return s.policy.Next(r, FreezeSeen{on}, now)
+		})
+		if err != nil && !errors.Is(err, ErrNothingToDo) && !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("marking request %s: %w", id, err)
+		}
+	}
+	return nil
+}

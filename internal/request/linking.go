@@ -1,0 +1,113 @@
+package request
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// usedFor is how long what can be used once is remembered: longer than it is valid.
+const usedFor = TicketFor + time.Minute
+
+// LinkOf reads the object id that a Slack user is linked to; "" if they are not.
+func LinkOf(ctx context.Context, st Store, u SlackUser) (string, error) {
+	r, err := st.Get(ctx, linkNote(u))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return "", fmt.Errorf("reading link: %w", err)
+	}
+	return r.Note.Link.ObjectID, nil
+}
+
+// Once returns ErrUsed if it was called with the same key before.
+func (s *Service) Once(ctx context.Context, key string) error {
+	err := s.store.Create(ctx, Request{ID: ID("note/used/" + key), State: Noted}, func(r Request, now time.Time) (Request, []Record, error) {
+		r.Received, r.Forget = now, now.Add(usedFor)
+		return r, nil, nil
+	})
+	if errors.Is(err, ErrExists) {
+		return ErrUsed
+	}
+	if err != nil {
+		return fmt.Errorf("recording use: %w", err)
+	}
+	return nil
+}
+
+// Account looks up the account behind a sign-in.
+func (s *Service) Account(ctx context.Context, objectID string) Target {
+	return s.directory.Target(ctx, objectID)
+}
+
+// LinkTo binds the ticket's Slack user to the Entra account they signed in to, and
+// carries on what they had typed or pressed. It returns why not, where the gate refuses.
+// An error says that it is not known whether the link stands; the same can be tried
+// again.
+func (s *Service) LinkTo(ctx context.Context, t Ticket, objectID string) (Reason, error) {
+	e := Linking{Caller: Caller{Slack: t.By.SlackUser, ObjectID: objectID}}
+	s.guarded(
+		func() { e.Caller.Standing, e.Caller.Fault = s.directory.Standing(ctx, t.By) },
+		func() { e.Account = s.directory.Target(ctx, objectID) },
+	)
+	n, err := s.decide(ctx, linkNote(t.By.SlackUser), e)
+	if err != nil {
+		return "", err
+	}
+	if n.Refusal != "" {
+		return n.Refusal, nil
+	}
+	return "", s.carryOn(ctx, t)
+}
+
+// carryOn does what somebody wanted before they had to link their account.
+func (s *Service) carryOn(ctx context.Context, t Ticket) error {
+	if t.Press != nil {
+		press := *t.Press
+		press.Key += "/linked"
+		return s.Press(ctx, t.Request, press)
+	}
+	r, err := s.store.Get(ctx, t.Request)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the command: %w", err)
+	}
+	if r.Origin != t.By || r.Command.Task == Link {
+		return nil
+	}
+	return s.Ask(ctx, r.ID+"-linked", r.Command, r.Origin)
+}
+
+// Confirming returns the request that a ticket's sign-in is for, as it stands.
+func (s *Service) Confirming(ctx context.Context, t Ticket) (Request, error) {
+	r, err := s.store.Get(ctx, t.Request)
+	if err != nil {
+		return r, fmt.Errorf("reading the request: %w", err)
+	}
+	return r, nil
+}
+
+// ConfirmWith stores the ticket's press together with the proof of a sign-in.
+func (s *Service) ConfirmWith(ctx context.Context, t Ticket, proof Proof) error {
+	press := *t.Press
+	press.Key += "/signed-in"
+	press.Plan, press.Proof = proof.Plan, proof
+	return s.Press(ctx, t.Request, press)
+}
+
+// Left has a linked Slack user looked at again: somebody says that they are gone.
+func (s *Service) Left(ctx context.Context, u SlackUser) error {
+	_, err := s.store.Update(ctx, linkNote(u), func(r Request, now time.Time) (Request, []Record, error) {
+		if r.Note.Link.ObjectID == "" {
+			return r, nil, ErrNothingToDo
+		}
+		r.RetryAt, r.Due = now, now
+		return r, nil, nil
+	})
+	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNothingToDo) {
+		return fmt.Errorf("recording that somebody left: %w", err)
+	}
+	s.wake()
+	return nil
+}

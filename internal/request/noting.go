@@ -1,0 +1,180 @@
+package request
+
+import "time"
+
+// NoteEvent is an event of a note.
+type NoteEvent interface {
+	Event
+	note()
+}
+
+type (
+	// Linking asks to bind a Slack user to the Entra account that they signed in to.
+	Linking struct {
+		Caller  Caller // the Slack user, with their standing and the account's object id
+		Account Target // that account, as the directory has it
+	}
+	// Unlinking ends a binding.
+	Unlinking struct {
+		By   Caller
+		Self bool // asked for by the person, not by what Slack says of them
+	}
+	// Rechecked says what Slack says of a linked user now.
+	Rechecked struct{ Standing Standing }
+	// Freezing and Thawing switch the freeze.
+	Freezing struct{ By Caller }
+	Thawing  struct{}
+	// Spread says that all open cards show the freeze as it is.
+	Spread struct{}
+	// FreezeSeen brings it to one of them.
+	FreezeSeen struct{ On bool }
+)
+
+func (Linking) event()    {}
+func (Unlinking) event()  {}
+func (Rechecked) event()  {}
+func (Freezing) event()   {}
+func (Thawing) event()    {}
+func (Spread) event()     {}
+func (FreezeSeen) event() {}
+
+func (Linking) note()    {}
+func (Unlinking) note()  {}
+func (Rechecked) note()  {}
+func (Freezing) note()   {}
+func (Thawing) note()    {}
+func (Spread) note()     {}
+func (FreezeSeen) note() {}
+
+// noted is Next for notes.
+func (p Policy) noted(r Request, e NoteEvent, now time.Time) (Request, []Record, error) {
+	switch e := e.(type) {
+	case Linking:
+		return linking(r, e, now)
+	case Unlinking:
+		return unlinking(r, e, now)
+	case Rechecked:
+		return rechecked(r, e, now)
+	case Freezing:
+		if r.Note.Freeze.On {
+			return r, nil, ErrNothingToDo
+		}
+		r.Note.Freeze, r.RetryAt = FreezeOf{On: true, By: e.By.actor(), At: now}, now
+		return r, []Record{r.record("freeze", e.By, now).allowed()}, nil
+	case Thawing:
+		if !r.Note.Freeze.On {
+			return r, nil, ErrNothingToDo
+		}
+		r.Note.Freeze, r.RetryAt = FreezeOf{At: now}, now
+		return r, []Record{r.record("thaw", Caller{}, now)}, nil
+	case Spread:
+		r.RetryAt = time.Time{}
+	case FreezeSeen:
+		if r.State != Pending || r.Frozen == e.On {
+			return r, nil, ErrNothingToDo
+		}
+		r.Frozen, r.RetryAt = e.On, time.Time{}
+	}
+	return r, nil, nil
+}
+
+// mayLink is the gate for a link: one enabled member of the tenant, and nobody's place
+// is taken.
+func mayLink(r Request, e Linking) (Reason, Fault) {
+	switch {
+	case e.Caller.Standing != Member:
+		return NotVerified, e.Caller.Fault
+	case e.Account.Account == AccountUnknown:
+		return TargetUnknown, e.Account.Fault
+	case e.Account.Account != AccountMember || !e.Account.Enabled || e.Account.ObjectID == "" || e.Account.ObjectID != e.Caller.ObjectID:
+		return AccountUnfit, Fault{}
+	case r.Note.Link.ObjectID != "" && r.Note.Link.ObjectID != e.Account.ObjectID:
+		return LinkedToAnother, Fault{}
+	}
+	return "", Fault{}
+}
+
+// linking leaves in Refusal why a link was refused.
+func linking(r Request, e Linking, now time.Time) (Request, []Record, error) {
+	why, _ := mayLink(r, e)
+	e.Caller.Identified = ByLink
+	if r.Refusal = why; why != "" {
+		return r, []Record{r.record("link", e.Caller, now).refused(why)}, nil
+	}
+	r.Note.Link, r.RetryAt = Bound{ObjectID: e.Account.ObjectID, At: now}, now.Add(recheckLinks)
+	return r, []Record{r.record("link", e.Caller, now).allowed()}, nil
+}
+
+func unlinking(r Request, e Unlinking, now time.Time) (Request, []Record, error) {
+	if r.Note.Link.ObjectID == "" {
+		return r, nil, ErrNothingToDo
+	}
+	e.By.ObjectID, e.By.Identified = r.Note.Link.ObjectID, ByLink
+	r.Note.Link, r.RetryAt = Bound{}, time.Time{}
+	rec := r.record("unlink", e.By, now)
+	if e.Self {
+		rec = rec.allowed()
+	}
+	return r, []Record{rec}, nil
+}
+
+// rechecked ends the binding of somebody who has left. What could not be found out is
+// asked again.
+func rechecked(r Request, e Rechecked, now time.Time) (Request, []Record, error) {
+	switch e.Standing {
+	case SlackDeactivated, SlackOutsider:
+		who, _ := linkedUser(r.ID)
+		return unlinking(r, Unlinking{By: Caller{Slack: who, Standing: e.Standing}}, now)
+	case Unverified:
+		r.RetryAt = now.Add(recheckLinks / 12)
+	default:
+		r.RetryAt = now.Add(recheckLinks)
+	}
+	return r, nil, nil
+}
+
+// answered ends a command that asks for no revocation.
+func (p Policy) answered(r Request, e Verified, now time.Time) (Request, []Record, error) {
+	r.State, r.ClosedAt = Answered, now
+	why, done := p.mayDo(r, e), Reason("")
+	switch r.Command.Task {
+	case Freeze:
+		done = FrozenNow
+	case Link:
+		done = LinkShown
+	case Unlink:
+		if done = NothingLinked; e.Linked {
+			done = LinkEnded
+		}
+	case Revoke:
+	}
+	reply := Reply{
+		Key: string(r.ID), To: r.Origin, Reason: done, Standing: e.Caller.Standing, Fault: e.Caller.Fault, Eligible: e.Caller.Eligible, At: now,
+	}
+	rec := r.record(r.asked(), e.Caller, now).allowed()
+	if why != "" {
+		r.State, r.Refusal, reply.Reason = Refused, why, why
+		rec = r.record(r.asked(), e.Caller, now).refused(why)
+	}
+	r.Replies = append(r.Replies, reply)
+	return r, []Record{rec}, nil
+}
+
+// mayDo is the gate for a command that asks for no revocation. What it allows is done
+// before the answer is written, and can be done again.
+func (p Policy) mayDo(r Request, e Verified) Reason {
+	switch r.Command.Task {
+	case Freeze: // from anywhere: it can only keep something from running
+		return isAdministrator(e.Caller)
+	case Link, Unlink:
+		if !p.Links {
+			return LinkNotUsed
+		}
+		if r.Command.Task == Unlink || e.Caller.ObjectID != "" {
+			return ""
+		}
+		return NotVerified
+	case Revoke:
+	}
+	return ""
+}
