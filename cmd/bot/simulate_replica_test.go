@@ -85,7 +85,7 @@ func (s *simulation) start(replica int) {
 		return time.Duration(n)*500*time.Millisecond + time.Duration(p.id)*time.Microsecond
 	}
 	var rv request.Revoker = revoker.NewGraph(graph, graph, tenantName, backoff)
-	var rp request.Reporter = slackapp.NewReporter(slack, slackapp.NewResponseURLs(), p.together, log)
+	var rp request.Reporter = slackapp.NewReporter(slack, slackapp.NewResponseURLs(), nil, p.together, log)
 	var dir request.Directory = &directory{p: p}
 	var st request.Store = &client{p: p}
 	if m.revoker != nil {

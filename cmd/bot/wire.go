@@ -34,7 +34,7 @@ func newBot(c config, st closingStore, transport http.RoundTripper, log *slog.Lo
 		st,
 		authz.New(slack.Vouch, reads),
 		newRevoker(c, credential, reads, transport, log),
-		slackapp.NewReporter(slack, urls, request.SideBySide, log),
+		slackapp.NewReporter(slack, urls, nil, request.SideBySide, log),
 		request.Policy{TTL: c.ttl, Channels: c.channels, Disabled: c.disabled, AllowUnconfirmed: c.allowUnconfirmed, Retention: c.retention},
 		request.SideBySide,
 		log,

@@ -153,7 +153,9 @@ func (s *Service) takeCard(ctx context.Context, r Request, t Target) (other Othe
 
 // same reports whether a request's target is another one's; that of one that was only
 // received is not known yet, and it took the note for the same.
-func (t Target) same(other Target, s State) bool { return s == Received || t.ObjectID == other.ObjectID }
+func (t Target) same(other Target, s State) bool {
+	return s == Received || t.ObjectID == other.ObjectID
+}
 
 // count adds a request to those of its requester. It reports whether there are too many.
 func (s *Service) count(ctx context.Context, id ID, by Caller) (over bool, err error) {

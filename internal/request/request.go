@@ -217,7 +217,7 @@ type Request struct {
 	Other     Other     `json:"other,omitzero"`   // whose card is open already, where that is the reason
 	Frozen    bool      `json:"frozen,omitempty"` // what its card says of the freeze
 	Note      Note      `json:"note,omitzero"`    // in the state Noted
-	Closer    Caller    `json:"closer,omitzero"` // who canceled
+	Closer    Caller    `json:"closer,omitzero"`  // who canceled
 	ClosedAt  time.Time `json:"closed_at,omitzero"`
 
 	Approvals  int       `json:"approvals,omitempty"`  // how many others have to confirm; 0 is one

@@ -12,6 +12,14 @@ import (
 // card is the message with the buttons: a function of its request, so that it
 // can be brought up to date from any state at any time.
 func card(r request.Request) message {
+	m := face(r)
+	if by := identifiedBy(r); by != "" {
+		m.text, m.blocks = clip(m.text+by, maxText), append(m.blocks, note(strings.TrimSpace(by)))
+	}
+	return m
+}
+
+func face(r request.Request) message {
 	upn := signInName(r)
 	switch r.Face() {
 	case request.FacePending:
@@ -41,11 +49,15 @@ func card(r request.Request) message {
 
 func pendingCard(r request.Request) message {
 	upn := signInName(r)
-	text := fmt.Sprintf("%s asks to sign %s (%s, object id %s, %s) out of browser, desktop and mobile apps on all devices; a second Global Administrator can confirm until %s. Plan %s.",
-		mention(r.Requester), esc(upn), code(r.Target.Name), code(r.Target.ObjectID), accountType(r.Target), clock(r.Expires), code(r.Plan.Code()))
+	text := fmt.Sprintf("%s asks to sign %s (%s, object id %s, %s) out of browser, desktop and mobile apps on all devices; %s can confirm until %s. Plan %s.",
+		mention(r.Requester), esc(upn), code(r.Target.Name), code(r.Target.ObjectID), accountType(r.Target), whoElse(r), clock(r.Expires), code(r.Plan.Code()))
 	blocks := []slack.Block{
 		header("Sign out everywhere: " + upn),
 		facts(r, field("Can be confirmed until", localTime(r.Expires)), field("Plan", code(r.Plan.Code()))),
+	}
+	for _, warning := range warnings(r) {
+		text += " " + warning
+		blocks = append(blocks, markdown(":warning: "+warning))
 	}
 	if r.Command.Reason != "" {
 		text += " Reason: " + code(r.Command.Reason)
@@ -58,9 +70,62 @@ func pendingCard(r request.Request) message {
 	return message{text: clip(text, maxText), blocks: append(blocks,
 		markdown("Ends the account's sessions in browser, desktop and mobile apps on all devices; it has to sign in again everywhere. "+
 			"Access tokens already issued can go on working for an hour or more."),
-		note(fmt.Sprintf("*Next:* a second Global Administrator presses *Confirm*. %s can't confirm their own request.", mention(r.Requester))),
+		note(nextStep(r)),
 		buttons(r),
 	)}
+}
+
+// whoElse is who can confirm.
+func whoElse(r request.Request) string {
+	if n := r.Missing(); n > 1 {
+		return count(n) + " other Global Administrators"
+	}
+	if len(r.Approvers) > 0 {
+		return "one more Global Administrator"
+	}
+	return "a second Global Administrator"
+}
+
+func nextStep(r request.Request) string {
+	verb := "presses"
+	if r.Missing() > 1 {
+		verb = "press"
+	}
+	text := fmt.Sprintf("*Next:* %s %s *Confirm*. %s can't confirm their own request.", whoElse(r), verb, mention(r.Requester))
+	if len(r.Approvers) > 0 {
+		text = fmt.Sprintf("Confirmed by %s so far. ", confirmers(r)) + text
+	}
+	return text
+}
+
+// identifiedBy says how the people of a request were identified, where that is the
+// weaker way.
+func identifiedBy(r request.Request) string {
+	for _, c := range append([]request.Caller{r.Requester}, r.Approvers...) {
+		if c.Identified == request.ByEmail {
+			return " Identified by e-mail: by the confirmed address of the Slack profile."
+		}
+	}
+	return ""
+}
+
+// warnings are what somebody should know before they confirm.
+func warnings(r request.Request) []string {
+	var all []string
+	if r.Frozen {
+		all = append(all, "*Everything is frozen.* Confirm runs nothing until the operator of this bot thaws it.")
+	}
+	t := r.Target
+	if t.Roles != "" {
+		all = append(all, "*The account is an administrator:* "+esc(clean(t.Roles))+".")
+	}
+	switch {
+	case t.Administrators == 1:
+		all = append(all, "*It is the last active Global Administrator.* Signing it out locks nobody out by itself; make sure that a break-glass account works.")
+	case t.Administrators == 2:
+		all = append(all, "*It is one of the last two active Global Administrators.* Make sure that a break-glass account works.")
+	}
+	return all
 }
 
 // closedCard is a card without buttons.

@@ -63,11 +63,37 @@ func parseCommand(text string) (typed, error) {
 	if wantsHelp(items) {
 		return typed{}, &usage{usageText()}
 	}
+	if task, ok := taskOf(items[0]); ok {
+		return parseTask(task, items[1:])
+	}
 	b := binding{values: map[string]word{}, on: map[string]bool{}}
 	if err := b.bind(items); err != nil {
 		return typed{}, err
 	}
 	return b.command()
+}
+
+// taskOf reads a first word that asks for something else than a revocation: no
+// sign-in name looks like that.
+func taskOf(first item) (request.Task, bool) {
+	task := request.Task(strings.ToLower(first.word.text))
+	return task, !first.param && first.word.link == noLink && (task == request.Freeze || task == request.Link || task == request.Unlink)
+}
+
+// parseTask reads what stands behind such a word: a reason, for the record.
+func parseTask(task request.Task, rest []item) (typed, error) {
+	b := binding{values: map[string]word{}, on: map[string]bool{}}
+	if err := b.bind(rest); err != nil {
+		return typed{}, err
+	}
+	for _, p := range parameters {
+		if _, given := b.values[p.name]; given && !p.noMeaning && (p.name != "Reason" || task != request.Freeze) {
+			return typed{}, wrong("Type: `"+CommandName+" "+string(task)+"`", "A parameter cannot be found that matches parameter name '%s' of %s.", p.name, string(task))
+		}
+	}
+	c := typed{Command: request.Command{Task: task}, ignored: b.ignored}
+	c.Reason = strings.Join(strings.Fields(b.values["Reason"].text), " ")
+	return c, checkLength(c.Reason, maxReason)
 }
 
 func wantsHelp(items []item) bool {
@@ -169,6 +195,8 @@ func usageText() string {
 		"• `" + CommandName + " user@contoso.com -WhatIf` – shows what would happen, to you alone, and runs nothing\n" +
 		"• `" + CommandName + " user@contoso.com -Reason \"INC-42: token theft\"` – puts the reason on the card\n" +
 		"• `" + CommandName + " user@contoso.com -Verbose` – puts each step into the thread\n" +
+		"• `" + CommandName + " freeze` – nothing is run any more, until the operator of this bot thaws it\n" +
+		"• `" + CommandName + " link`, `" + CommandName + " unlink` – your Entra account, where this bot asks for a sign-in\n" +
 		"You need to be a Global Administrator. A second Global Administrator confirms with the button on the card; `-Confirm:$false` does without only where the operator of this bot allows it."
 }
 

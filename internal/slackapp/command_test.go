@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/revoke-session/revoke-session/internal/request"
 )
 
 // The examples of testdata/commands.txt and docs/command.md: a command's text
@@ -83,7 +85,9 @@ func readAs(text string) string {
 	}
 	var b strings.Builder
 	b.WriteString("= ")
-	if c.Mention != "" {
+	if c.Task != request.Revoke {
+		fmt.Fprintf(&b, "the task %s", c.Task)
+	} else if c.Mention != "" {
 		fmt.Fprintf(&b, "the account of Slack user %s", c.Mention)
 	} else {
 		b.WriteString(c.User)
@@ -120,6 +124,12 @@ func FuzzParseCommand(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := parseCommand(text)
+		if err == nil && c.Task != request.Revoke {
+			if c.User != "" || c.Mention != "" || !typedInOrder(strings.ToLower(text), string(c.Task)) {
+				t.Errorf("parseCommand(%q) = %+v, which was not typed like that", text, c)
+			}
+			return
+		}
 		if err == nil {
 			isName := upn.MatchString(c.User) || objectID.MatchString(c.User)
 			if c.Mention == "" && (!isName || !typedInOrder(text, c.User) || len(c.User) > maxUser) {

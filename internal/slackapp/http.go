@@ -29,6 +29,8 @@ const (
 type Inbox interface {
 	Ask(ctx context.Context, id request.ID, c request.Command, by request.Origin) error
 	Press(ctx context.Context, id request.ID, press request.Press) error
+	// Left says that a user seems to have left the workspace.
+	Left(ctx context.Context, u request.SlackUser) error
 }
 
 // Handler receives Slack's deliveries: verify, store, answer. What follows is
@@ -122,7 +124,7 @@ func (h *Handler) command(w http.ResponseWriter, r *http.Request, d delivery) {
 		return
 	}
 	h.log.Info("command recorded", "request", d.key, "slack_user", by.User, "channel", by.Channel)
-	answer(w, http.StatusOK, "Recorded. Looking up your role and the account; the answer follows here."+ignoredText(cmd.ignored))
+	answer(w, http.StatusOK, recordedText(cmd.Command)+ignoredText(cmd.ignored))
 }
 
 func (h *Handler) interactivity(w http.ResponseWriter, r *http.Request, d delivery) {
@@ -136,7 +138,7 @@ func (h *Handler) interactivity(w http.ResponseWriter, r *http.Request, d delive
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if !a.isPress() { // nothing of ours sends these; they must be acknowledged all the same
+	if !a.isPress() || a.Actions[0].ActionID == signInAction { // they must be acknowledged all the same
 		h.log.Info("ignored an interaction", "type", a.Type)
 		return
 	}
@@ -160,11 +162,22 @@ func (h *Handler) interactivity(w http.ResponseWriter, r *http.Request, d delive
 	h.log.Info("press recorded", "request", id, "verb", press.Verb, "slack_user", press.By.User)
 }
 
-// events answers Slack's check of the address and acknowledges the rest.
-func (h *Handler) events(w http.ResponseWriter, _ *http.Request, d delivery) {
+// events answers Slack's check of the address, and passes on that somebody left
+// (docs.slack.dev/reference/events/user_change). Slack delivers an event again that is
+// not acknowledged.
+func (h *Handler) events(w http.ResponseWriter, r *http.Request, d delivery) {
 	var e struct {
-		Type      string `json:"type"`
-		Challenge string `json:"challenge"`
+		Type       string `json:"type"`
+		Challenge  string `json:"challenge"`
+		Team       string `json:"team_id"`
+		Enterprise string `json:"enterprise_id"`
+		Event      struct {
+			Type string `json:"type"`
+			User struct {
+				ID      string `json:"id"`
+				Deleted bool   `json:"deleted"`
+			} `json:"user"`
+		} `json:"event"`
 	}
 	if err := json.Unmarshal(d.body, &e); err != nil || e.Type == "" {
 		http.Error(w, "not an event", http.StatusBadRequest)
@@ -173,6 +186,17 @@ func (h *Handler) events(w http.ResponseWriter, _ *http.Request, d delivery) {
 	if e.Type == "url_verification" {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, e.Challenge)
+		return
+	}
+	if e.Event.Type != "user_change" || !e.Event.User.Deleted {
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), storeWithin)
+	defer cancel()
+	gone := request.SlackUser{Enterprise: e.Enterprise, Team: e.Team, User: e.Event.User.ID}
+	if err := h.inbox.Left(ctx, gone); err != nil {
+		h.log.Error("could not record that a user left", "slack_user", gone.User, "error", err)
+		http.Error(w, "try again", http.StatusServiceUnavailable)
 	}
 }
 
@@ -207,7 +231,7 @@ func (h *Handler) notRecorded(ctx context.Context, w http.ResponseWriter, key st
 func (h *Handler) tell(ctx context.Context, key, text string) {
 	ctx, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
-	if err := h.slack.respond(ctx, h.urls.get(key), text); err != nil {
+	if err := h.slack.respond(ctx, h.urls.get(key), message{text: text}); err != nil {
 		h.log.Warn("could not answer through response_url", "delivery", key, "error", err)
 	}
 }

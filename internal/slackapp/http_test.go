@@ -42,6 +42,10 @@ func (b *inbox) Press(_ context.Context, id request.ID, p request.Press) error {
 	return b.note("%s %s by %s", p.Verb, id, p.By.User)
 }
 
+func (b *inbox) Left(_ context.Context, u request.SlackUser) error {
+	return b.note("left %s of %s", u.User, u.Team)
+}
+
 // deliverTo posts a body to a handler whose Slack says that its workspace is T1,
 // and whose response_urls are answered by hooks.
 func deliverTo(t *testing.T, b *inbox, path, body string, header http.Header, hooks http.HandlerFunc) *httptest.ResponseRecorder {
@@ -94,12 +98,15 @@ func TestDeliveries(t *testing.T) {
 		{"no user", "/slack/commands", "team_id=T1", 400, nil, "not a slash command"},
 		{"press", "/slack/interactivity", pressBody(), 200, []string{"confirm r1 by U1"}, ""},
 		{"press from an unknown workspace", "/slack/interactivity", strings.Replace(pressBody(), "%22id%22%3A%22T1%22%2C%22domain", "%22id%22%3A%22T2%22%2C%22domain", 1), 200, nil, ""},
+		{"the way to a sign-in", "/slack/interactivity", strings.Replace(pressBody(), "%22confirm%22", "%22sign-in%22", 1), 200, nil, ""},
 		{"no payload", "/slack/interactivity", "x=y", 400, nil, "payload"},
 		// slack-go before 0.35 read this one too: signed body, attacker's payload.
 		{"payload in the address", "/slack/interactivity?" + pressBody(), "x=y", 400, nil, "payload"},
 		{"another interaction", "/slack/interactivity", "payload=" + url.QueryEscape(`{"type":"view_submission"}`), 200, nil, ""},
 		{"url_verification", "/slack/events", `{"type":"url_verification","challenge":"c-1"}`, 200, nil, "c-1"},
 		{"event", "/slack/events", `{"type":"event_callback"}`, 200, nil, ""},
+		{"user left", "/slack/events", `{"type":"event_callback","team_id":"T1","event":{"type":"user_change","user":{"id":"U1","deleted":true}}}`, 200, []string{"left U1 of T1"}, ""},
+		{"user changed", "/slack/events", `{"type":"event_callback","team_id":"T1","event":{"type":"user_change","user":{"id":"U1"}}}`, 200, nil, ""},
 		{"no event", "/slack/events", `x`, 400, nil, "not an event"},
 		{"other path", "/slack/other", `x`, 404, nil, ""},
 	}

@@ -27,7 +27,20 @@ type message struct {
 }
 
 func (m message) options() []slack.MsgOption {
+	if m.blocks == nil {
+		return plainOptions(m.text)
+	}
 	return append(plainOptions(m.text), slack.MsgOptionBlocks(m.blocks...))
+}
+
+// ephemeral are the options of a message that one person sees: it has no previews to
+// leave out.
+func (m message) ephemeral() []slack.MsgOption {
+	opts := []slack.MsgOption{slack.MsgOptionText(clip(m.text, maxText), false)}
+	if m.blocks != nil {
+		opts = append(opts, slack.MsgOptionBlocks(m.blocks...))
+	}
+	return opts
 }
 
 func plainOptions(text string) []slack.MsgOption {
@@ -93,9 +106,22 @@ func resultMessage(r request.Request) message {
 		m.blocks = append(m.blocks, sections(steps)...)
 	}
 	m.text = clip(m.text, maxText)
-	asked := fmt.Sprintf("Asked by %s. %s Request %s, plan %s.", mention(r.Requester), authority(r), code(string(r.ID)), code(r.Plan.Code()))
+	asked := fmt.Sprintf("Asked by %s. %s Request %s, plan %s.%s%s", mention(r.Requester), authority(r), code(string(r.ID)), code(r.Plan.Code()), identifiedBy(r), anchor(r))
 	m.blocks = append(m.blocks, note(asked))
 	return m
+}
+
+// anchor is the end of the audit chain when the outcome was written: from here on the
+// record can't be cut short or rewritten without the chat telling another story.
+func anchor(r request.Request) string {
+	head := r.Sealed
+	if head == (request.Head{}) {
+		head = r.Head
+	}
+	if head == (request.Head{}) {
+		return ""
+	}
+	return fmt.Sprintf(" Record: line %d, %s.", head.Count, code(head.Hash))
 }
 
 // verbose lists each step with its duration and Microsoft's request id, as

@@ -47,7 +47,7 @@ func sample(state request.State) request.Request {
 		r.ApprovedAt = at
 	case request.Canceled:
 		r.Closer = request.Caller{Slack: request.SlackUser{Team: "T1", User: "UBOB"}, ObjectID: "oid-bob", UPN: "bob@contoso.com"}
-	case request.Received, request.Pending, request.Planned, request.Refused, request.Expired:
+	case request.Received, request.Pending, request.Planned, request.Answered, request.Noted, request.Refused, request.Expired:
 	}
 	return r
 }
@@ -109,7 +109,25 @@ func TestGolden(t *testing.T) {
 		r.Changes = []request.Change{{What: "sign-in name", Was: "mallory@contoso.com", Is: "m.allory@contoso.com"}}
 	})
 	waiting := with(sample(request.Executing), func(r *request.Request) { r.RunAt = at.Add(10 * time.Second) })
+	admin := with(sample(request.Pending), func(r *request.Request) {
+		r.Target.Roles, r.Target.Administrators, r.Approvals, r.Frozen = "Global Administrator, <!here> Reader", 2, 3, true
+		r.Requester.Identified = request.ByEmail
+		r.Approvers = []request.Caller{{Slack: request.SlackUser{Team: "T1", User: "UBOB"}, ObjectID: "oid-bob", UPN: "bob@contoso.com"}}
+	})
+	last := with(sample(request.Pending), func(r *request.Request) {
+		r.Target.Roles, r.Target.Administrators = "Global Administrator", 1
+	})
+	anchored := with(outcome(moved), func(r *request.Request) {
+		r.Head, r.Sealed = request.Head{Count: 9, Hash: "ff"}, request.Head{Count: 7, Hash: strings.Repeat("0a", 32)}
+		r.Approvers = append(r.Approvers, request.Caller{Slack: request.SlackUser{Team: "T1", User: "UCAROL"}, ObjectID: "oid-carol", UPN: "carol@contoso.com", Identified: request.ByEmail})
+	})
+	rp := &Reporter{tickets: func(request.Ticket) string { return "https://bot.contoso.com/link/start?ticket=t" }}
 	tests := map[string]message{
+		"card_pending_administrator":   card(admin),
+		"card_pending_last":            card(last),
+		"thread_result_3_anchored":     resultMessage(anchored),
+		"answer_link":                  rp.answerTo(sample(request.Pending), request.Reply{Reason: request.NotVerified, Standing: request.NotLinked}),
+		"answer_step_up":               rp.answerTo(sample(request.Pending), request.Reply{Reason: request.StepUpNeeded, Verb: request.Confirm}),
 		"card_pending_reason":          card(reason),
 		"card_pending_changed":         card(changed),
 		"card_waiting":                 card(waiting),

@@ -61,11 +61,14 @@ func (m *ResponseURLs) get(key string) string {
 var errNoResponseURL = errors.New("no usable response_url")
 
 // respond posts a private answer to a response_url.
-func (c *Client) respond(ctx context.Context, to, text string) error {
+func (c *Client) respond(ctx context.Context, to string, m message) error {
 	if !c.trusts(to) {
 		return errNoResponseURL
 	}
-	msg := &slack.WebhookMessage{Text: text, ResponseType: slack.ResponseTypeEphemeral, ReplaceOriginal: false}
+	msg := &slack.WebhookMessage{Text: m.text, ResponseType: slack.ResponseTypeEphemeral, ReplaceOriginal: false}
+	if m.blocks != nil {
+		msg.Blocks = &slack.Blocks{BlockSet: m.blocks}
+	}
 	return safe(slack.PostWebhookCustomHTTPContext(ctx, to, c.plain, msg))
 }
 
@@ -82,20 +85,45 @@ func (c *Client) trusts(raw string) bool {
 	return u.Scheme == "https" && (u.Host == "hooks.slack.com" || u.Host == "hooks.slack-gov.com")
 }
 
+// Tickets makes the address of the page on which somebody uses a ticket.
+type Tickets func(request.Ticket) string
+
+// answerTo is the private answer, with the button to a sign-in where it asks for one.
+func (rp *Reporter) answerTo(r request.Request, a request.Reply) message {
+	m := message{text: replyText(r, a)}
+	word := ""
+	switch {
+	case a.Reason == request.StepUpNeeded:
+		word = "Sign in to confirm"
+	case a.Reason == request.NotVerified && a.Standing == request.NotLinked:
+		word = "Link your Microsoft account"
+	}
+	if word == "" || rp.tickets == nil {
+		return m
+	}
+	button := slack.NewButtonBlockElement(signInAction, "", label(word))
+	button.URL, button.Style = rp.tickets(r.Ticket(a)), slack.StylePrimary
+	m.blocks = []slack.Block{markdown(m.text), slack.NewActionBlock("", button)}
+	return m
+}
+
+// signInAction names the button that leads to the bot's own pages. Slack delivers its
+// press as well, which means nothing.
+const signInAction = "sign-in"
+
 // reply gives one person one private answer, by the first way that works:
 // response_url (works in any channel), an ephemeral message, a direct message.
 // It reports whether the answer is settled, which it also is when no way can
 // ever work.
 func (rp *Reporter) reply(ctx context.Context, r request.Request, a request.Reply) (settled bool, retryAfter time.Duration) {
-	text := replyText(r, a)
+	msg := rp.answerTo(r, a)
 	log := rp.log.With("request", r.ID, "slack_user", a.To.User, "reason", a.Reason)
 	byMessage := a.Reason == request.ResultByMessage
 	if !byMessage {
-		if rp.slack.respond(ctx, rp.urls.get(a.Key), text) == nil {
+		if rp.slack.respond(ctx, rp.urls.get(a.Key), msg) == nil {
 			return true, 0
 		}
-		opts := []slack.MsgOption{slack.MsgOptionText(text, false)}
-		_, err := rp.slack.writes.PostEphemeralContext(ctx, a.To.Channel, a.To.User, opts...)
+		_, err := rp.slack.writes.PostEphemeralContext(ctx, a.To.Channel, a.To.User, msg.ephemeral()...)
 		if err == nil {
 			return true, 0
 		}
@@ -103,7 +131,7 @@ func (rp *Reporter) reply(ctx context.Context, r request.Request, a request.Repl
 			return false, p.retryAfter
 		}
 	}
-	_, _, err := rp.slack.writes.PostMessageContext(ctx, a.To.User, plainOptions(text)...)
+	_, _, err := rp.slack.writes.PostMessageContext(ctx, a.To.User, msg.options()...)
 	if err == nil {
 		return true, 0
 	}

@@ -24,14 +24,16 @@ const repliesAtOnce = 8
 type Reporter struct {
 	slack    *Client
 	urls     *ResponseURLs
+	tickets  Tickets
 	together request.Together
 	log      *slog.Logger
 }
 
-// NewReporter returns a Reporter that answers privately through urls first, and
-// does several things of one report by together.
-func NewReporter(c *Client, urls *ResponseURLs, together request.Together, log *slog.Logger) *Reporter {
-	return &Reporter{slack: c, urls: urls, together: together, log: log}
+// NewReporter returns a Reporter that answers privately through urls first, leads to
+// sign-ins by tickets (nil: there are none), and does several things of one report by
+// together.
+func NewReporter(c *Client, urls *ResponseURLs, tickets Tickets, together request.Together, log *slog.Logger) *Reporter {
+	return &Reporter{slack: c, urls: urls, tickets: tickets, together: together, log: log}
 }
 
 // Report implements request.Reporter.

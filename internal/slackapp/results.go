@@ -147,6 +147,10 @@ func remedy(o request.Outcome) string {
 		return "SharePoint answers that the feature is disabled for this tenant. Microsoft has announced the cmdlet's retirement (MC903785): the operator of this bot can set REVOKER=graph." + byHand
 	case request.SwitchedOff:
 		return "The operator of this bot has switched the command off (DISABLED=true)." + byHand
+	case request.FrozenBefore:
+		return stopped + "everything was frozen. Only the operator of this bot can thaw it; then send the command again." + byHand
+	case request.ProtectedNow:
+		return stopped + "the operator of this bot protects this account now (PROTECTED_USERS)."
 	case request.AloneForbidden:
 		return stopped + "the operator of this bot no longer allows to run without a second administrator. Send the command again without " + code("-Confirm:$false") + "."
 	case request.RoleLost:

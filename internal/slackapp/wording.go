@@ -18,6 +18,18 @@ const (
 	unsureText        = "The bot's store did not confirm in time, so this may not have been recorded. Watch the channel for a moment before you try again: if it was recorded, it still takes effect."
 )
 
+// recordedText is what Slack has at once for a command.
+func recordedText(c request.Command) string {
+	if c.Task != request.Revoke {
+		return "Recorded. Looking you up; the answer follows here."
+	}
+	return "Recorded. Looking up your role and the account; the answer follows here."
+}
+
+// activationURL is where an eligible role is activated: My roles in Privileged Identity
+// Management (learn.microsoft.com/entra/id-governance/privileged-identity-management/pim-how-to-activate-role).
+const activationURL = "https://entra.microsoft.com/#view/Microsoft_Azure_PIMCommon/ActivationMenuBlade/~/aadmigratedroles"
+
 // advice says what helps against a fault: often only the bot's operator can.
 func advice(f request.Fault) string {
 	refused := f.Status == http.StatusUnauthorized || f.Status == http.StatusForbidden
@@ -63,11 +75,38 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.NotVerified:
 		return "Nothing was done. " + standingText(a)
 	case request.NotAdministrator:
+		if a.Eligible {
+			return "Global Administrator is *eligible* for you, which is not active, so nothing was done. <" + activationURL + "|Activate the role in Privileged Identity Management>, then try again."
+		}
 		return "You are not an active Global Administrator right now, so nothing was done. If the role is eligible for you, activate it in Entra Privileged Identity Management and try again; otherwise ask a Global Administrator."
 	case request.OwnRequest:
 		return "You asked for this yourself, so you can't confirm it: a second Global Administrator has to press Confirm. You can still cancel it."
 	case request.OwnAccount:
 		return "This is about your own account, so you can neither confirm nor cancel it. Other Global Administrators decide."
+	case request.ConfirmedBefore:
+		return fmt.Sprintf("You have confirmed this already; %s more have to. Somebody else has to press Confirm.", count(r.Missing()))
+	case request.StepUpNeeded:
+		return "Nothing was run yet: to confirm this you sign in to Microsoft afresh, for this request and plan " + code(r.Plan.Code()) + " alone. The button works for ten minutes."
+	case request.IsFrozen:
+		return "Everything is frozen, so nothing was run: somebody had a reason to stop this bot. Only its operator can thaw it (`bot thaw`)." + byHand
+	case request.TargetProtected:
+		return fmt.Sprintf("%s is protected by the operator of this bot (PROTECTED_USERS: %s), so nothing was done: it is there for the day on which nothing else works. If it has to be signed out all the same, two people decide that outside of this bot.", upn, code(r.Target.Protected))
+	case request.AskedBefore:
+		return askedBefore(r)
+	case request.TooManyRequests:
+		return "You have made as many requests in the last hour as the operator of this bot allows (HOURLY_REQUESTS), so nothing was done. Another Global Administrator can send the command." + byHand
+	case request.FrozenNow:
+		return "Frozen: nothing is run any more, whoever confirms, and every open card says so. Only the operator of this bot can thaw it (`bot thaw`)."
+	case request.LinkShown:
+		return "Your Slack account is linked to " + code(r.Requester.UPN) + ", object id " + code(r.Requester.ObjectID) + ". `" + CommandName + " unlink` removes the link."
+	case request.LinkEnded:
+		return "Unlinked. The next time you use this bot it asks you to sign in to Microsoft again."
+	case request.NothingLinked:
+		return "Your Slack account is not linked to any Microsoft account, so there was nothing to remove."
+	case request.LinkNotUsed:
+		return "This bot identifies people by the e-mail address of their Slack profile (IDENTITY=email), so there is nothing to link."
+	case request.LinkedToAnother, request.AccountUnfit:
+		return "Nothing was linked."
 	case request.RequesterNotAdmin:
 		if a.Fault.System != "" {
 			return fmt.Sprintf("Nothing was run: the role of %s, who asked, could not be read%s. Press Confirm again in a minute.", mention(r.Requester), detail(a.Fault))
@@ -139,6 +178,30 @@ func replyText(r request.Request, a request.Reply) string {
 	return "Nothing was done, for a reason this version can't word: " + code(string(a.Reason))
 }
 
+// askedBefore leads to the card that is open for the target already.
+func askedBefore(r request.Request) string {
+	who := "Somebody"
+	if r.Other.Requester.User != "" {
+		who = mention(request.Caller{Slack: r.Other.Requester})
+	}
+	where := "in <#" + esc(clean(r.Other.Channel)) + ">"
+	if r.Other.Channel == r.Origin.Channel {
+		where = "in this channel"
+	}
+	return fmt.Sprintf("%s has asked to sign %s out already: the card is %s (request %s). Nothing was posted twice; press Confirm there.",
+		who, code(r.Target.UPN), where, code(string(r.Other.Request)))
+}
+
+var numerals = []string{"no", "one", "two", "three", "four", "five"}
+
+// count is a small number in words.
+func count(n int) string {
+	if n < len(numerals) {
+		return numerals[n]
+	}
+	return fmt.Sprint(n)
+}
+
 // commandLine is the same command with a card to confirm.
 func commandLine(r request.Request) string {
 	line := CommandName + " " + userOf(r)
@@ -169,7 +232,7 @@ func mentionText(t request.Target) string {
 		return "They are not a member of this Slack workspace."
 	case request.SlackGuest, request.SlackBot, request.SlackDeactivated:
 		return "They are not a full, active member of this Slack workspace."
-	case request.Member, request.EntraDisabled, request.EntraGuest, request.Unverified:
+	case request.Member, request.EntraDisabled, request.EntraGuest, request.Unverified, request.NotLinked:
 	}
 	return "I could not tell whose account it is."
 }
@@ -197,6 +260,8 @@ func standingText(a request.Reply) string {
 		return "Your Entra account is blocked from signing in, so you don't count as an administrator."
 	case request.EntraGuest:
 		return "Your Entra account is a guest here, so you don't count as an administrator."
+	case request.NotLinked:
+		return "I don't know yet which Microsoft account is yours. Link it once by signing in; then what you just did is carried on. The button works for ten minutes."
 	case request.Unverified:
 		return "I could not check who you are" + detail(a.Fault) + ". " + advice(a.Fault)
 	case request.Member:
