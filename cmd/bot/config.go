@@ -15,6 +15,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/revoke-session/revoke-session/internal/request"
 	"github.com/revoke-session/revoke-session/internal/store"
 )
 
@@ -43,6 +44,15 @@ type settings struct {
 	Disabled         string `env:"DISABLED" default:"false" help:"true: nothing is revoked; whoever asks or confirms is told the cmdlet's result 5."`
 	AllowUnconfirmed string `env:"ALLOW_UNCONFIRMED" default:"false" help:"true: -Confirm:$false runs on one administrator's word, with a reason and a public message that says so loudly."`
 
+	Identity            string `env:"IDENTITY" default:"email" help:"How Slack users are identified: email (the confirmed address of their Slack profile) or link (they sign in to Entra once)."`
+	PublicURL           string `name:"public-url" env:"PUBLIC_URL" help:"Address at which browsers reach this bot, for IDENTITY=link, such as https://bot.contoso.com."`
+	StepUp              string `env:"STEP_UP" default:"never" help:"Whether Confirm asks for a fresh sign-in to Entra: never, privileged (for targets with a privileged role) or always."`
+	StepUpContext       string `env:"STEP_UP_CONTEXT" help:"Authentication context that the fresh sign-in has to satisfy, such as c1. Empty: none."`
+	Approvals           string `env:"APPROVALS" default:"1" help:"How many Global Administrators besides the requester have to confirm."`
+	ApprovalsPrivileged string `env:"APPROVALS_PRIVILEGED" default:"1" help:"How many, where the target holds a privileged directory role."`
+	HourlyRequests      string `env:"HOURLY_REQUESTS" default:"20" help:"How many requests one person may make in an hour. 0: any number."`
+	Freeze              string `env:"FREEZE" default:"false" help:"true: nothing is revoked, and every open card says so."`
+
 	RedisURL          string `env:"REDIS_URL" help:"redis://, redis+sentinel:// or redis+cluster:// (rediss for TLS) of the store that several replicas share. Unset: the embedded store. Environment only." secret:""`
 	RedisWaitReplicas string `env:"REDIS_WAIT_REPLICAS" default:"0" help:"How many of Redis's replicas have to have each write before anything is promised or done on the strength of it."`
 	StateFile         string `env:"STATE_FILE" default:"revoke-session.db" help:"File of the embedded store; a relative path is taken from STATE_DIRECTORY or the working directory."`
@@ -67,6 +77,12 @@ type config struct {
 	sharePoint                        string // origin of the admin site; "" if revoker has no use for it and it was not given
 	revoker                           string // graph, sharepoint or both
 	disabled, allowUnconfirmed        bool
+	links                             bool // people are identified by IDENTITY=link
+	publicURL, stepUpContext          string
+	stepUp                            request.StepUp
+	approvals, approvalsPrivileged    int
+	hourly                            int
+	frozen                            bool
 	redisURL, stateFile, listen       string
 	waitReplicas                      int // of Redis's, for each write
 	ttl, retention                    time.Duration
@@ -122,6 +138,7 @@ func (s *settings) config() (config, error) {
 	var k check
 	s.slack(&c, &k)
 	s.microsoft(&c, &k)
+	s.people(&c, &k)
 	s.state(&c, &k)
 	c.disabled = k.boolean("DISABLED", s.Disabled)
 	c.allowUnconfirmed = k.boolean("ALLOW_UNCONFIRMED", s.AllowUnconfirmed)

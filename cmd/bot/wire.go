@@ -13,6 +13,7 @@ import (
 	"github.com/revoke-session/revoke-session/internal/entra"
 	"github.com/revoke-session/revoke-session/internal/request"
 	"github.com/revoke-session/revoke-session/internal/revoker"
+	"github.com/revoke-session/revoke-session/internal/signin"
 	"github.com/revoke-session/revoke-session/internal/slackapp"
 	"github.com/revoke-session/revoke-session/internal/store"
 )
@@ -30,22 +31,45 @@ func newBot(c config, st closingStore, transport http.RoundTripper, log *slog.Lo
 	}
 	reads := entra.NewAPI(entra.GraphService(c.graph), credential, transport, entra.Reads, log)
 	urls := slackapp.NewResponseURLs()
+	var tickets *signin.Tickets
+	var ticketURL slackapp.Tickets
+	if c.links {
+		if tickets, err = signin.NewTickets(c.publicURL, c.slackSecret); err != nil {
+			return nil, errors.Join(err, st.Close())
+		}
+		ticketURL = tickets.URL
+	}
 	service := request.NewService(
 		st,
 		authz.New(slack.Vouch, reads),
 		newRevoker(c, credential, reads, transport, log),
-		slackapp.NewReporter(slack, urls, nil, request.SideBySide, log),
-		request.Policy{TTL: c.ttl, Channels: c.channels, Disabled: c.disabled, AllowUnconfirmed: c.allowUnconfirmed, Retention: c.retention},
+		slackapp.NewReporter(slack, urls, ticketURL, request.SideBySide, log),
+		c.policy(),
 		request.SideBySide,
 		log,
 	)
 	b := &bot{log: log, slack: slack, service: service, store: st}
 	mux := http.NewServeMux()
 	mux.Handle("/slack/", slackapp.NewHandler(c.slackSecret, slack, service, urls, log))
+	if c.links {
+		mux.Handle("/link/", signin.New(signin.Options{
+			Authority: c.authority, Tenant: c.tenant, ClientID: c.clientID, Context: c.stepUpContext,
+			Transport: transport, Redeem: credential.Redeem, Name: slack.Name, Log: log,
+		}, tickets, service))
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", b.ready)
 	b.handler = mux
 	return b, nil
+}
+
+// policy is what the settings decide about requests.
+func (c config) policy() request.Policy {
+	return request.Policy{
+		TTL: c.ttl, Channels: c.channels, Disabled: c.disabled, AllowUnconfirmed: c.allowUnconfirmed, Retention: c.retention,
+		Approvals: c.approvals, ApprovalsPrivileged: c.approvalsPrivileged, StepUp: c.stepUp, Hourly: c.hourly,
+		Frozen: c.frozen, Links: c.links,
+	}
 }
 
 // newRevoker makes the revoker that the settings chose.

@@ -117,7 +117,7 @@ func isAdministrator(c Caller) Reason {
 
 // mayPress is the gate for a button.
 func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reason, Fault) {
-	if !samePlace(r, press) || !slices.Contains(verbs, press.Verb) {
+	if r.State == Noted || !samePlace(r, press) || !slices.Contains(verbs, press.Verb) {
 		return UnknownCard, Fault{}
 	}
 	if r.Card.TS != "" && r.Card.TS != press.MessageTS {

@@ -163,9 +163,8 @@ func (s *Service) count(ctx context.Context, id ID, by Caller) (over bool, err e
 		return false, nil
 	}
 	_, err = s.note(ctx, askedNote(by.ObjectID), func(n Request, now time.Time) (Request, []Record, error) {
-		counted := false
-		n.Note, counted = n.Note.count(id, s.policy.Hourly, now)
-		n.Forget, over = now.Add(capWindow), !counted
+		next, counted := n.Note.count(id, s.policy.Hourly, now)
+		n.Note, n.Forget, over = next, now.Add(capWindow), !counted
 		return n, nil, nil
 	})
 	return over, err

@@ -21,9 +21,10 @@ type (
 	}
 	// Rechecked says what Slack says of a linked user now.
 	Rechecked struct{ Standing Standing }
-	// Freezing and Thawing switch the freeze.
+	// Freezing asks that nothing be run any more.
 	Freezing struct{ By Caller }
-	Thawing  struct{}
+	// Thawing ends that.
+	Thawing struct{}
 	// Spread says that all open cards show the freeze as it is.
 	Spread struct{}
 	// FreezeSeen brings it to one of them.
@@ -121,14 +122,13 @@ func unlinking(r Request, e Unlinking, now time.Time) (Request, []Record, error)
 // rechecked ends the binding of somebody who has left. What could not be found out is
 // asked again.
 func rechecked(r Request, e Rechecked, now time.Time) (Request, []Record, error) {
-	switch e.Standing {
-	case SlackDeactivated, SlackOutsider:
+	if e.Standing == SlackDeactivated || e.Standing == SlackOutsider {
 		who, _ := linkedUser(r.ID)
 		return unlinking(r, Unlinking{By: Caller{Slack: who, Standing: e.Standing}}, now)
-	case Unverified:
+	}
+	r.RetryAt = now.Add(recheckLinks)
+	if e.Standing == Unverified {
 		r.RetryAt = now.Add(recheckLinks / 12)
-	default:
-		r.RetryAt = now.Add(recheckLinks)
 	}
 	return r, nil, nil
 }

@@ -12,7 +12,6 @@ type Ticket struct {
 	By      Origin    `json:"by"`
 	Request ID        `json:"request"`         // of the command, or of the card
 	Press   *Press    `json:"press,omitempty"` // nil: the command is carried on
-	Nonce   string    `json:"nonce"`           // used once
 	Expires time.Time `json:"expires"`
 }
 

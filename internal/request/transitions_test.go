@@ -84,6 +84,12 @@ func inState(t *testing.T, s State) Request {
 		r := received()
 		r.Command.WhatIf = true
 		return next(t, r, Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0)
+	case Answered:
+		r := received()
+		r.Command = Command{Task: Freeze}
+		return next(t, r, Verified{Caller: alice}, t0)
+	case Noted:
+		return next(t, Request{ID: freezeNote, State: Noted, Origin: origin(alice)}, Freezing{By: alice}, t0)
 	case Refused:
 		return next(t, received(), Verified{Caller: heidi, Place: Ours, Target: target}, t0)
 	case Pending:
@@ -113,7 +119,7 @@ func inState(t *testing.T, s State) Request {
 	return Request{}
 }
 
-var allStates = []State{Received, Pending, Approved, Executing, Finished, Settling, Done, Planned, Refused, Canceled, Expired}
+var allStates = []State{Received, Pending, Approved, Executing, Finished, Settling, Done, Planned, Answered, Noted, Refused, Canceled, Expired}
 
 func TestEveryStateIsReached(t *testing.T) {
 	for _, s := range allStates {
@@ -138,7 +144,7 @@ func TestGateForButtons(t *testing.T) {
 	}
 	elsewhere := map[State]Reason{
 		Received: StillChecking, Approved: AlreadyConfirmed, Executing: AlreadyConfirmed, Finished: AlreadyDone,
-		Settling: AlreadyDone, Done: AlreadyDone, Planned: AlreadyRefused, Refused: AlreadyRefused, Canceled: AlreadyCanceled, Expired: AlreadyExpired,
+		Settling: AlreadyDone, Done: AlreadyDone, Planned: AlreadyRefused, Answered: AlreadyRefused, Noted: UnknownCard, Refused: AlreadyRefused, Canceled: AlreadyCanceled, Expired: AlreadyExpired,
 	}
 	leadsTo := map[Verb]State{Confirm: Approved, Cancel: Canceled, WhatIf: Pending}
 	for _, state := range allStates {
@@ -196,6 +202,13 @@ func TestGateForCommands(t *testing.T) {
 		{"direct message", func(v *Verified, _ *Request) { v.Place = Direct }, ChannelDirect},
 		{"unreadable channel", func(v *Verified, _ *Request) { v.Place = Unreadable }, ChannelUnreadable},
 		{"unknown channel", func(v *Verified, _ *Request) { v.Place = PlaceUnknown }, ChannelUnknown},
+		{"protected target", func(v *Verified, _ *Request) { v.Target.Protected = "breakglass@contoso.com" }, TargetProtected},
+		{"frozen", func(v *Verified, _ *Request) { v.Frozen = true }, IsFrozen},
+		{"asked before", func(v *Verified, _ *Request) { v.Other = Other{Request: "r0"} }, AskedBefore},
+		{"too many", func(v *Verified, _ *Request) { v.Over = true }, TooManyRequests},
+		{"protected, and what-if", func(v *Verified, r *Request) { v.Target.Protected, r.Command.WhatIf = "x", true }, TargetProtected},
+		{"not an administrator, protected target", func(v *Verified, _ *Request) { v.Caller, v.Target.Protected = heidi, "x" }, NotAdministrator},
+		{"not linked", func(v *Verified, _ *Request) { v.Caller = Caller{Slack: slackUser("bob"), Standing: NotLinked} }, NotVerified},
 		{"no place at all", func(v *Verified, _ *Request) { v.Place = "" }, ChannelUnknown},
 		{"found after an outage", func(_ *Verified, r *Request) { r.Received = t0.Add(-policy.TTL - time.Second) }, CommandTooOld},
 		// Who may not ask learns nothing about the target.
@@ -418,7 +431,7 @@ func TestOutcomeIsWrittenOnce(t *testing.T) {
 	if _, _, err := policy.Next(r, Executed{Outcome{Result: Failed}}, t0); !errors.Is(err, ErrNothingToDo) {
 		t.Errorf("second outcome = %v, want ErrNothingToDo", err)
 	}
-	for _, s := range []State{Received, Pending, Planned, Refused, Canceled, Expired, Finished, Settling, Done} {
+	for _, s := range []State{Received, Pending, Planned, Answered, Noted, Refused, Canceled, Expired, Finished, Settling, Done} {
 		if _, _, err := policy.Next(inState(t, s), Started{Plan: thePlan}, t0); !errors.Is(err, ErrNothingToDo) {
 			t.Errorf("starting a %s request = %v, want ErrNothingToDo", s, err)
 		}
@@ -430,7 +443,8 @@ func TestOpenRequestsAreDue(t *testing.T) {
 	want := map[State]time.Time{
 		Received: t0, Approved: t0, Executing: t0, Finished: t0,
 		Pending: t0.Add(lookAfterPost), Settling: t0.Add(time.Minute), Done: {},
-		Planned: t0, Refused: t0, Canceled: t0, Expired: t0.Add(policy.TTL), // there is still something to show
+		Planned: t0, Answered: t0, Refused: t0, Canceled: t0, Expired: t0.Add(policy.TTL), // there is still something to show
+		Noted: t0, // a freeze is brought to the cards
 	}
 	for _, s := range allStates {
 		if got := inState(t, s).Due; !got.Equal(want[s]) {

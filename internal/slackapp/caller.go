@@ -35,6 +35,16 @@ func (c *Client) Vouch(ctx context.Context, by request.Origin) (request.Standing
 	return request.Member, u.Profile.Email, request.Fault{}
 }
 
+// Name describes a user to somebody who has to recognize them: name, address and id.
+func (c *Client) Name(ctx context.Context, who request.Origin) (string, error) {
+	u, err := c.reads.GetUserInfoContext(ctx, who.User)
+	if err != nil {
+		return "", safe(err)
+	}
+	parts := []string{clean(u.Profile.RealName), clean(u.Profile.Email), u.ID}
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), " · "), nil
+}
+
 // slackStanding judges a user object. Only a full member with a confirmed
 // address is Member (docs.slack.dev/reference/objects/user-object).
 func slackStanding(u *slack.User, id string, self Self) request.Standing {

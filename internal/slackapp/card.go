@@ -119,10 +119,10 @@ func warnings(r request.Request) []string {
 	if t.Roles != "" {
 		all = append(all, "*The account is an administrator:* "+esc(clean(t.Roles))+".")
 	}
-	switch {
-	case t.Administrators == 1:
+	switch t.Administrators {
+	case 1:
 		all = append(all, "*It is the last active Global Administrator.* Signing it out locks nobody out by itself; make sure that a break-glass account works.")
-	case t.Administrators == 2:
+	case 2:
 		all = append(all, "*It is one of the last two active Global Administrators.* Make sure that a break-glass account works.")
 	}
 	return all
