@@ -31,6 +31,12 @@ func (s *simulation) checkRecords(r request.Request, entries []audit.Entry) {
 			s.violate("record", "%s has %d records of %s", r.ID, count[event], event)
 		}
 	}
+	if f := r.Final; f != (request.Final{}) && count["shown "] == 0 || count["shown "] > 0 && f == (request.Final{}) {
+		s.violate("record", "%s: the chat's final state is %+v, with %d records", r.ID, f, count["shown "])
+	}
+	if r.State == request.Done && !r.Thread.Gone && (r.Final.Result == "" || r.Final.Result != r.Thread.ResultTS) {
+		s.violate("record", "%s is done, and the record does not say where", r.ID)
+	}
 	if r.State == request.Done && count["result "] != 1 {
 		s.violate("record", "%s is done with %d results on record", r.ID, count["result "])
 	}

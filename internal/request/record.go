@@ -38,6 +38,23 @@ type Record struct {
 	Channel       string   `json:"channel,omitempty"`
 	Message       string   `json:"message,omitempty"` // the card's timestamp
 	Outcome       *Outcome `json:"outcome,omitempty"`
+	Final         *Final   `json:"final,omitempty"` // with the event "shown"
+}
+
+// Final is how the chat stands in the end: the messages that hold card and result, and
+// what they say, as digests.
+type Final struct {
+	Card         string `json:"card,omitempty"`
+	CardDigest   string `json:"card_digest,omitempty"`
+	Result       string `json:"result,omitempty"`
+	ResultDigest string `json:"result_digest,omitempty"`
+}
+
+// final is how the chat stands, if it is as it will stay.
+func (r Request) final() (Final, bool) {
+	f := Final{Card: r.Card.TS, CardDigest: r.Card.Digest, Result: r.Thread.ResultTS, ResultDigest: r.Thread.ResultDigest}
+	ended := r.State == Settling || r.State == Done || r.closed()
+	return f, ended && !r.Unshown() && !r.Thread.Gone && f != (Final{})
 }
 
 // Head is the end of the audit chain: how many lines there are and the hash of

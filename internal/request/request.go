@@ -173,6 +173,8 @@ type Card struct {
 	TS    string `json:"ts,omitempty"`
 	Face  Face   `json:"face,omitempty"`
 	Shows string `json:"shows,omitempty"` // besides its face: Request.Shows
+	// Digest is the reporter's, of what the message says.
+	Digest string `json:"digest,omitempty"`
 	// Fence is that of the claim in which the card became wanted: a later claim
 	// has to look whether an earlier one posted it.
 	Fence string `json:"fence,omitempty"`
@@ -189,7 +191,9 @@ type Thread struct {
 	PlanTS     string `json:"plan_ts,omitempty"`
 	ResultTS   string `json:"result_ts,omitempty"`   // the one message that ends up holding the result
 	ResultDone bool   `json:"result_done,omitempty"` // it holds it
-	Gone       bool   `json:"gone,omitempty"`        // nothing can be shown there any more
+	// ResultDigest is the reporter's, of what the message says.
+	ResultDigest string `json:"result_digest,omitempty"`
+	Gone         bool   `json:"gone,omitempty"` // nothing can be shown there any more
 }
 
 // Lease says who works on a request. The fence is random: a counter would
@@ -234,6 +238,7 @@ type Request struct {
 
 	Card     Card      `json:"card,omitzero"`
 	Thread   Thread    `json:"thread,omitzero"`
+	Final    Final     `json:"final,omitzero"` // what the record says of the chat
 	SettleAt time.Time `json:"settle_at,omitzero"`
 	Passes   int       `json:"passes,omitempty"`   // settling passes made
 	Failures int       `json:"failures,omitempty"` // showings in a row that did not succeed

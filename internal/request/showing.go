@@ -23,10 +23,12 @@ type Shown struct {
 	PlanTS     string
 	ResultTS   string
 	ResultDone bool
-	Replied    []string // keys of the answers that arrived
-	Gone       string   // the chat's error code, if nothing can ever be shown there
-	Failed     bool     // something is still missing; try again
-	RetryAfter time.Duration
+	// ResultDigest is of what the result's message says.
+	ResultDigest string
+	Replied      []string // keys of the answers that arrived
+	Gone         string   // the chat's error code, if nothing can ever be shown there
+	Failed       bool     // something is still missing; try again
+	RetryAfter   time.Duration
 }
 
 // reported notes what the chat shows now and says when to look again.
@@ -36,7 +38,7 @@ func reported(r Request, s Shown, now time.Time) (Request, []Record) {
 		if r.Card.TS == "" && r.Card.LookAt.IsZero() {
 			r.Card.LookAt = now.Add(lookAfterPost)
 		}
-		r.Card.TS, r.Card.Face, r.Card.Shows = s.Card.TS, s.Card.Face, s.Card.Shows
+		r.Card.TS, r.Card.Face, r.Card.Shows, r.Card.Digest = s.Card.TS, s.Card.Face, s.Card.Shows, s.Card.Digest
 	}
 	switch {
 	case s.Card.Doubt:
@@ -50,7 +52,9 @@ func reported(r Request, s Shown, now time.Time) (Request, []Record) {
 	if s.ResultTS != "" {
 		r.Thread.ResultTS = s.ResultTS
 	}
-	r.Thread.ResultDone = r.Thread.ResultDone || s.ResultDone
+	if s.ResultDone {
+		r.Thread.ResultDone, r.Thread.ResultDigest = true, s.ResultDigest
+	}
 	r.Replies = slices.DeleteFunc(r.Replies, func(a Reply) bool {
 		if slices.Contains(s.Replied, a.Key) {
 			return true
@@ -76,6 +80,12 @@ func reported(r Request, s Shown, now time.Time) (Request, []Record) {
 		r.Failures, r.RetryAt = 0, time.Time{}
 	}
 	r = settle(r, s.Failed, now)
+	if f, ok := r.final(); ok && f != r.Final {
+		r.Final = f
+		rec := r.record("shown", Caller{}, now)
+		rec.Final = &f
+		recs = append(recs, rec)
+	}
 	return r, recs
 }
 

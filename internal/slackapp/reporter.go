@@ -143,7 +143,7 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 			s.Card.Doubt = classify(err).kind == transient
 			return err
 		}
-		s.Card = request.Card{TS: posted, Face: face, Shows: r.Shows()}
+		s.Card = request.Card{TS: posted, Face: face, Shows: r.Shows(), Digest: msg.digest()}
 		return nil
 	}
 	look := r.Card.Doubt || r.CardLookDue() || r.SettlePassDue()
@@ -158,7 +158,7 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 	if err != nil && !cannotChange(err) {
 		return err
 	}
-	s.Card = request.Card{TS: ts, Face: face, Shows: r.Shows()}
+	s.Card = request.Card{TS: ts, Face: face, Shows: r.Shows(), Digest: msg.digest()}
 	return rp.deleteCards(ctx, r, copies)
 }
 

@@ -65,10 +65,11 @@ func (rp *Reporter) result(ctx context.Context, r request.Request, s *request.Sh
 	if !r.HasOutcome() {
 		return nil
 	}
+	msg := resultMessage(r)
 	for i, ts := range found {
-		err := rp.update(ctx, r, ts, partResult, resultMessage(r))
+		err := rp.update(ctx, r, ts, partResult, msg)
 		if err == nil {
-			s.ResultTS, s.ResultDone = ts, true
+			s.ResultTS, s.ResultDone, s.ResultDigest = ts, true, msg.digest()
 			return rp.delete(ctx, r, slices.Delete(slices.Clone(found), i, i+1))
 		}
 		if !cannotChange(err) {
@@ -76,11 +77,11 @@ func (rp *Reporter) result(ctx context.Context, r request.Request, s *request.Sh
 		}
 	}
 	// All are deleted or closed for edits: the result gets a message of its own.
-	ts, err := rp.post(ctx, r, r.Card.TS, partResult, resultMessage(r))
+	ts, err := rp.post(ctx, r, r.Card.TS, partResult, msg)
 	if err != nil {
 		return err
 	}
-	s.ResultTS, s.ResultDone = ts, true
+	s.ResultTS, s.ResultDone, s.ResultDigest = ts, true, msg.digest()
 	return rp.delete(ctx, r, found)
 }
 
