@@ -21,8 +21,9 @@ const (
 	botName       = "revoke-session"
 	command       = "/revoke-session"
 
-	tenantID = "7d0c8b2e-51f4-4a0b-9d62-3c1f5a9e8b47"
-	clientID = "e2b1f6c4-8a35-4f7d-b0c9-12d4a6e8f059"
+	tenantID      = "7d0c8b2e-51f4-4a0b-9d62-3c1f5a9e8b47"
+	otherTenantID = "b6f3d917-0e58-4c2a-8d41-97a5c0e2f138" // Fabrikam's
+	clientID      = "e2b1f6c4-8a35-4f7d-b0c9-12d4a6e8f059"
 
 	globalAdministratorTemplate = "62e90394-69f5-4237-9190-012177145e10"
 	globalAdministratorRole     = "9f2b7c1a-6d3e-4c58-8a10-5b7e9d2f4c63"
@@ -44,6 +45,16 @@ type person struct {
 	name  string // the short name people are called by in this package
 	slack slackAccount
 	entra *entraAccount // nil: no account in this tenant
+
+	signsIn *entraAccount // what they sign in to at Entra if it is not entra
+}
+
+// signsInTo is the account that p has a password of; nil: none.
+func (p *person) signsInTo() *entraAccount {
+	if p.signsIn != nil {
+		return p.signsIn
+	}
+	return p.entra
 }
 
 type slackAccount struct {
@@ -62,6 +73,15 @@ type entraAccount struct {
 	groupIsRoute                                       bool // gains and loses the role through that group
 	sharePointState                                    int  // what SharePoint answers when it is to end the sessions
 	created, validFrom                                 time.Time
+	foreign                                            bool // of Fabrikam's tenant
+}
+
+// tenant is the tenant that a lives in.
+func (a *entraAccount) tenant() string {
+	if a.foreign {
+		return otherTenantID
+	}
+	return tenantID
 }
 
 func (a *entraAccount) globalAdministrator() bool { return a.role || a.roleByGroup }
@@ -100,6 +120,13 @@ func newCast(now time.Time) []*person {
 		id: "U0OSCAR042", team: partnerTeamID, realName: "Oscar", title: "Fabrikam", stranger: true,
 		color: "674b1b", updated: joined.Unix(),
 	}}
+	// Entra would refuse such an account at the endpoint of this tenant
+	// (AADSTS50020). The stand-in lets it in, so that an app is found out that
+	// believes every token.
+	oscar.signsIn = &entraAccount{
+		id: "2c9e47b5-f03d-4a68-91c7-d85e0b6f3a12", upn: "oscar@fabrikam.com", displayName: "Oscar", mail: "oscar@fabrikam.com",
+		userType: "Member", enabled: true, created: joined, validFrom: joined, foreign: true,
+	}
 	return []*person{alice, bob, heidi, grace, oscar, mallory}
 }
 

@@ -110,6 +110,16 @@ func (w *world) bySignInName(name string) *entraAccount {
 	return nil
 }
 
+// canSignIn finds the account with that object id that somebody can sign in to.
+func (w *world) canSignIn(id string) *entraAccount {
+	for _, p := range w.cast {
+		if a := p.signsInTo(); a != nil && a.id == id {
+			return a
+		}
+	}
+	return nil
+}
+
 // channel finds a conversation by its id.
 func (w *world) channel(id string) *channel {
 	for _, c := range w.channels {
