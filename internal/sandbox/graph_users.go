@@ -39,7 +39,10 @@ func userProperties(a *entraAccount) map[string]any {
 		"createdDateTime":                 a.created.UTC().Format(time.RFC3339),
 		"signInSessionsValidFromDateTime": a.validFrom.UTC().Format(time.RFC3339),
 		"mailNickname":                    strings.NewReplacer("@", "_", "#", "").Replace(a.upn),
-		"proxyAddresses":                  []any{"SMTP:" + a.mail}, "otherMails": []any{},
+		"proxyAddresses":                  []any{}, "otherMails": []any{},
+	}
+	if a.mail != "" {
+		properties["proxyAddresses"] = []any{"SMTP:" + a.mail}
 	}
 	if a.guest() {
 		properties["externalUserState"] = "Accepted"
@@ -210,14 +213,7 @@ func (s *Sandbox) checkMemberObjects(call graphCall, key string) (map[string]any
 	if a == nil {
 		return nil, notFound(key)
 	}
-	var member []string
-	if a.globalAdministrator() {
-		member = append(member, globalAdministratorTemplate, globalAdministratorRole)
-	}
-	if a.roleByGroup {
-		member = append(member, administratorsGroup)
-	}
-	value := []string{}
+	member, value := a.memberObjects(), []string{}
 	for _, id := range parameters.IDs {
 		if slices.Contains(member, strings.ToLower(id)) {
 			value = append(value, id)
