@@ -87,7 +87,7 @@ func (s *Sandbox) SetMember(person, group string, member bool) error {
 	})
 }
 
-// SetPremium says whether the tenant has a licence for Privileged Identity
+// SetPremium says whether the tenant has a license for Privileged Identity
 // Management, without which Graph tells nothing of eligible roles. It has one.
 func (s *Sandbox) SetPremium(licensed bool) {
 	s.mu.Lock()
@@ -96,8 +96,8 @@ func (s *Sandbox) SetPremium(licensed bool) {
 	s.touch()
 }
 
-// SetPageSize makes Graph answer lists of roles and of members in pages of at
-// most n, whatever it is asked for; 0 ends that.
+// SetPageSize makes Graph answer lists in pages of at most n, whatever it is
+// asked for; 0 ends that.
 func (s *Sandbox) SetPageSize(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
