@@ -215,7 +215,7 @@ func (s *Sandbox) Env() []string {
 func (s *Sandbox) CAPEM() []byte { return append([]byte(nil), s.caPEM...) }
 
 // SetBot says where the bot listens. Commands go to baseURL+"/slack/commands",
-// presses to baseURL+"/slack/interactivity".
+// presses to baseURL+"/slack/interactivity", events to baseURL+"/slack/events".
 func (s *Sandbox) SetBot(baseURL string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -38,6 +38,7 @@ type Message struct {
 type Button struct {
 	ActionID, BlockID, Value, Text, Style string
 
+	URL     string         // of a link button; Slack opens it and delivers the press, too
 	Confirm *ConfirmDialog // nil: a press counts at once
 }
 
