@@ -81,6 +81,7 @@ type entraAccount struct {
 	groups                                             []string // ids of other groups
 	sharePointState                                    int      // what SharePoint answers when it is to end the sessions
 	created, validFrom                                 time.Time
+	resets                                             int  // how often sessions were ended
 	foreign                                            bool // of Fabrikam's tenant
 }
 

@@ -177,4 +177,14 @@ func TestBrowserSession(t *testing.T) {
 	if _, failure := authTime("prompt", "none"); failure != "login_required" {
 		t.Errorf("after the revocation: got %q", failure)
 	}
+	if _, failure := authTime(); failure != "" {
+		t.Errorf("signed in anew: got %q", failure)
+	}
+	if _, failure := authTime("prompt", "none"); failure != "" {
+		t.Errorf("silently after that: got %q", failure)
+	}
+	f.graphRequest(f.graphToken(), "POST", "/v1.0/users/alice@contoso.com/revokeSignInSessions", "")
+	if _, failure := authTime("prompt", "none"); failure != "login_required" {
+		t.Errorf("revoked within the same second: got %q", failure)
+	}
 }

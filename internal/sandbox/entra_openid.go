@@ -48,6 +48,7 @@ type browserSession struct {
 	authTime time.Time
 	acrs     []string
 	state    string
+	resets   int // of the account's sessions, before this one
 }
 
 // SignIn is one sign-in that ended in a code for the app.
@@ -79,7 +80,7 @@ func (s *Sandbox) session(r *http.Request) *browserSession {
 		return nil
 	}
 	session := s.openID.sessions[cookie.Value]
-	if session == nil || !session.account.enabled || session.authTime.Before(session.account.validFrom) {
+	if session == nil || !session.account.enabled || session.resets != session.account.resets {
 		return nil
 	}
 	return session
@@ -87,7 +88,7 @@ func (s *Sandbox) session(r *http.Request) *browserSession {
 
 // begin starts a session for a and sets its cookie. The caller holds mu.
 func (s *Sandbox) begin(w http.ResponseWriter, a *entraAccount, acrs []string) *browserSession {
-	session := &browserSession{account: a, authTime: s.now().Truncate(time.Second), acrs: acrs, state: newGUID()}
+	session := &browserSession{account: a, authTime: s.now().Truncate(time.Second), acrs: acrs, state: newGUID(), resets: a.resets}
 	value := randomHex(32)
 	s.openID.sessions[value] = session
 	http.SetCookie(w, &http.Cookie{

@@ -238,4 +238,5 @@ func (a *entraAccount) resetSessions(now time.Time) {
 		now = a.validFrom.Add(time.Second)
 	}
 	a.validFrom = now
+	a.resets++
 }

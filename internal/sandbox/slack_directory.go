@@ -36,6 +36,9 @@ func userObject(p *person, withEmail bool) map[string]any {
 	if withEmail && p.slack.email != "" {
 		profile["email"] = p.slack.email
 	}
+	if p.slack.bot {
+		profile["bot_id"], profile["api_app_id"], profile["always_active"] = "B0"+strings.ToUpper(p.name)+"042", "A0"+strings.ToUpper(p.name)+"042", false
+	}
 	user := map[string]any{
 		"id": p.slack.id, "team_id": p.slack.team, "name": p.name, "deleted": p.slack.deleted, "color": p.slack.color,
 		"real_name": p.slack.realName, "tz": "Europe/Berlin", "tz_label": "Central European Time", "tz_offset": 3600,
