@@ -39,7 +39,7 @@ func buttons(blocks []any) []Button {
 func button(block, element map[string]any) Button {
 	b := Button{
 		ActionID: str(element, "action_id"), BlockID: str(block, "block_id"), Value: str(element, "value"),
-		Text: objectText(element["text"]), Style: str(element, "style"),
+		Text: objectText(element["text"]), Style: str(element, "style"), URL: str(element, "url"),
 	}
 	if d, ok := element["confirm"].(map[string]any); ok {
 		b.Confirm = &ConfirmDialog{

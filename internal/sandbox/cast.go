@@ -1,8 +1,6 @@
 package sandbox
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"slices"
 	"strings"
 	"time"
@@ -21,13 +19,21 @@ const (
 	botName       = "revoke-session"
 	command       = "/revoke-session"
 
-	tenantID = "7d0c8b2e-51f4-4a0b-9d62-3c1f5a9e8b47"
-	clientID = "e2b1f6c4-8a35-4f7d-b0c9-12d4a6e8f059"
+	tenantID      = "7d0c8b2e-51f4-4a0b-9d62-3c1f5a9e8b47"
+	otherTenantID = "b6f3d917-0e58-4c2a-8d41-97a5c0e2f138" // Fabrikam's
+	clientID      = "e2b1f6c4-8a35-4f7d-b0c9-12d4a6e8f059"
 
 	globalAdministratorTemplate = "62e90394-69f5-4237-9190-012177145e10"
 	globalAdministratorRole     = "9f2b7c1a-6d3e-4c58-8a10-5b7e9d2f4c63"
 	administratorsGroup         = "4b8d2f60-1c7a-4e93-b5d8-a0f3c6e91d24"
+
+	helpdeskAdministratorTemplate = "729827e3-9c14-49f7-bb1b-9608f156bbb8"
+	helpdeskAdministratorRole     = "d0a5e3b7-24c9-4f16-83ad-6e1b9c50f782"
 )
+
+// EmergencyAccessGroup is the id of the group "Emergency access", of which
+// breakglass is a member once they have joined.
+const EmergencyAccessGroup = "8e4f1c27-5d93-4ab0-9c36-f27a0d8b6e51"
 
 // The channels of the workspace. Two are there to be refused: the bot is no
 // member of general and cannot see the private leadership channel at all.
@@ -44,11 +50,21 @@ type person struct {
 	name  string // the short name people are called by in this package
 	slack slackAccount
 	entra *entraAccount // nil: no account in this tenant
+
+	signsIn *entraAccount // what they sign in to at Entra if it is not entra
+}
+
+// signsInTo is the account that p has a password of; nil: none.
+func (p *person) signsInTo() *entraAccount {
+	if p.signsIn != nil {
+		return p.signsIn
+	}
+	return p.entra
 }
 
 type slackAccount struct {
 	id, team, realName, title, email, color string
-	restricted, stranger, deleted           bool
+	restricted, stranger, deleted, bot      bool
 	updated                                 int64
 	dm                                      string // the person's conversation with the bot
 }
@@ -57,39 +73,47 @@ type entraAccount struct {
 	id, upn, displayName, mail, userType, creationType string
 	jobTitle                                           string
 	enabled                                            bool
-	role                                               bool // holds the role directly
-	roleByGroup                                        bool // holds the role through the role-assignable group
-	groupIsRoute                                       bool // gains and loses the role through that group
-	sharePointState                                    int  // what SharePoint answers when it is to end the sessions
+	role                                               bool     // holds the role directly
+	roleByGroup                                        bool     // holds the role through the role-assignable group
+	groupIsRoute                                       bool     // gains and loses the role through that group
+	roles                                              []string // template ids of other roles, held directly
+	eligible                                           []string // template ids of roles that can be activated
+	groups                                             []string // ids of other groups
+	sharePointState                                    int      // what SharePoint answers when it is to end the sessions
 	created, validFrom                                 time.Time
+	resets                                             int  // how often sessions were ended
+	foreign                                            bool // of Fabrikam's tenant
 }
 
-func (a *entraAccount) globalAdministrator() bool { return a.role || a.roleByGroup }
+// newMember is somebody with an account in the workspace and one in the tenant.
+func newMember(joined time.Time, name, oid, realName, title string) *person {
+	return &person{
+		name: name,
+		slack: slackAccount{
+			id: "U0" + strings.ToUpper(name) + "042", team: teamID, realName: realName, title: title,
+			email: name + "@contoso.com", updated: joined.Unix(), dm: "D0" + strings.ToUpper(name) + "042",
+		},
+		entra: &entraAccount{
+			id: oid, upn: name + "@contoso.com", displayName: realName, mail: name + "@contoso.com",
+			jobTitle: title, userType: "Member", enabled: true, created: joined, validFrom: joined,
+			sharePointState: stateInstantaneous,
+		},
+	}
+}
 
-func (a *entraAccount) guest() bool { return a.userType == "Guest" }
+func joinedAt(now time.Time) time.Time {
+	return now.Add(-400 * 24 * time.Hour).Truncate(time.Second).UTC()
+}
 
 func newCast(now time.Time) []*person {
-	joined := now.Add(-400 * 24 * time.Hour).Truncate(time.Second).UTC()
-	member := func(name, oid, realName, title string) *person {
-		return &person{
-			name: name,
-			slack: slackAccount{
-				id: "U0" + strings.ToUpper(name) + "042", team: teamID, realName: realName, title: title,
-				email: name + "@contoso.com", updated: joined.Unix(), dm: "D0" + strings.ToUpper(name) + "042",
-			},
-			entra: &entraAccount{
-				id: oid, upn: name + "@contoso.com", displayName: realName, mail: name + "@contoso.com",
-				jobTitle: title, userType: "Member", enabled: true, created: joined, validFrom: joined,
-				sharePointState: stateInstantaneous,
-			},
-		}
-	}
+	joined := joinedAt(now)
+	member := func(name, oid, realName, title string) *person { return newMember(joined, name, oid, realName, title) }
 	alice := member("alice", "1f6b3c52-8e0d-4d7a-9b41-6a2c5e7f9d10", "Alice", "Identity administrator")
 	alice.entra.role, alice.slack.color = true, "4bbe2e"
 	bob := member("bob", "a84d1e97-2c5f-4b36-8d70-f1e9b3c6a528", "Bob", "Identity administrator")
 	bob.entra.roleByGroup, bob.entra.groupIsRoute, bob.slack.color = true, true, "e7392d"
 	heidi := member("heidi", "c35e9a70-7d14-4f82-a6b9-08d2c4f1e763", "Heidi", "Helpdesk")
-	heidi.slack.color = "9f69e7"
+	heidi.slack.color, heidi.entra.roles = "9f69e7", []string{helpdeskAdministratorTemplate}
 	mallory := member("mallory", "5d92f0b8-4a63-4c1e-b7d5-e6f8a1029c34", "Mallory", "Sales")
 	mallory.slack.color = "df3dc0"
 	grace := member("grace", "e07a6d41-9b28-4e5c-8f13-b4c7d9e2a586", "Grace", "Consultant at Fabrikam")
@@ -100,6 +124,13 @@ func newCast(now time.Time) []*person {
 		id: "U0OSCAR042", team: partnerTeamID, realName: "Oscar", title: "Fabrikam", stranger: true,
 		color: "674b1b", updated: joined.Unix(),
 	}}
+	// Entra would refuse such an account at the endpoint of this tenant
+	// (AADSTS50020). The stand-in lets it in, so that an app is found out that
+	// believes every token.
+	oscar.signsIn = &entraAccount{
+		id: "2c9e47b5-f03d-4a68-91c7-d85e0b6f3a12", upn: "oscar@fabrikam.com", displayName: "Oscar", mail: "oscar@fabrikam.com",
+		userType: "Member", enabled: true, created: joined, validFrom: joined, foreign: true,
+	}
 	return []*person{alice, bob, heidi, grace, oscar, mallory}
 }
 
@@ -139,29 +170,4 @@ func newChannels(cast []*person) []*channel {
 		}
 	}
 	return channels
-}
-
-// credentials are made anew for each sandbox, so that nothing can come to rely
-// on a fixed secret.
-type credentials struct {
-	botToken, signingSecret, verificationToken string
-}
-
-func newCredentials() credentials {
-	return credentials{
-		botToken:          "xoxb-1000000000042-1000000000043-" + randomHex(12),
-		signingSecret:     randomHex(16),
-		verificationToken: randomHex(12),
-	}
-}
-
-func randomHex(n int) string {
-	b := make([]byte, n)
-	rand.Read(b) // never fails, by its contract
-	return hex.EncodeToString(b)
-}
-
-func newGUID() string {
-	h := randomHex(16)
-	return h[:8] + "-" + h[8:12] + "-4" + h[13:16] + "-a" + h[17:20] + "-" + h[20:]
 }

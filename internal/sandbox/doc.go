@@ -1,7 +1,8 @@
-// Package sandbox holds stand-ins for Slack, the Entra ID token endpoint, an
-// App Service's managed identity, Microsoft Graph and the SharePoint admin
-// site, and a web page that looks like a Slack incident channel with the tenant
-// beside it. The product is demonstrated and tested against them.
+// Package sandbox holds stand-ins for Slack, Entra ID's sign-in and token
+// endpoints, an App Service's managed identity, Microsoft Graph and the
+// SharePoint admin site, and a web page that looks like a Slack incident channel
+// with the tenant beside it. The product is demonstrated and tested against
+// them.
 //
 // The room must not know the product: it shares no type, constant or helper
 // with it and is reached over HTTP only, so that a mistake in a JSON tag, a

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"crypto/subtle"
-	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
@@ -38,20 +37,18 @@ func (s *Sandbox) entraHandler() standIn {
 		tenant, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 		known := slices.Contains([]string{tenantID, "contoso.com", "contoso.onmicrosoft.com"}, strings.ToLower(tenant))
 		switch rest {
-		case "v2.0/.well-known/openid-configuration", "oauth2/v2.0/token", "discovery/v2.0/keys":
+		case "v2.0/.well-known/openid-configuration", "oauth2/v2.0/authorize", "oauth2/v2.0/token", "discovery/v2.0/keys":
 		default:
 			http.NotFound(w, r)
 			return
 		}
 		if !known {
-			code := "invalid_tenant"
-			if rest == "oauth2/v2.0/token" {
-				code = "invalid_request"
-			}
-			writeEntraError(w, r, http.StatusBadRequest, code, 90002, fmt.Sprintf("Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant.", tenant))
+			s.unknownTenant(w, r, tenant, rest)
 			return
 		}
 		switch {
+		case rest == "oauth2/v2.0/authorize":
+			s.authorize(w, r)
 		case rest == "oauth2/v2.0/token" && r.Method == http.MethodPost:
 			s.token(w, r)
 		case rest == "oauth2/v2.0/token":
@@ -59,13 +56,27 @@ func (s *Sandbox) entraHandler() standIn {
 		case r.Method != http.MethodGet:
 			w.WriteHeader(http.StatusMethodNotAllowed)
 		case rest == "discovery/v2.0/keys":
-			writeJSON(w, http.StatusOK, map[string]any{"keys": []any{}})
+			s.publishKeys(w)
 		default:
 			s.discovery(w)
 		}
 	}
 }
 
+func (s *Sandbox) unknownTenant(w *callWriter, r *http.Request, tenant, endpoint string) {
+	refusal := &entraError{http.StatusBadRequest, "invalid_tenant", 90002, fmt.Sprintf("Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant.", tenant)}
+	switch endpoint {
+	case "oauth2/v2.0/authorize":
+		s.errorPage(w, r, refusal)
+		return
+	case "oauth2/v2.0/token":
+		refusal.code = "invalid_request"
+	}
+	refusal.write(w, r)
+}
+
+// discovery leaves out what Entra's document leaves out: that there is PKCE
+// shows in the documentation only, not under code_challenge_methods_supported.
 func (s *Sandbox) discovery(w *callWriter) {
 	base := s.entraURL + "/" + tenantID
 	writeJSON(w, http.StatusOK, map[string]any{
@@ -79,19 +90,14 @@ func (s *Sandbox) discovery(w *callWriter) {
 		"subject_types_supported":               []string{"pairwise"},
 		"id_token_signing_alg_values_supported": []string{"RS256"},
 		"scopes_supported":                      []string{"openid", "profile", "email", "offline_access"},
+		"request_uri_parameter_supported":       false,
+		"claims_supported":                      []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "acr", "nonce", "preferred_username", "name", "tid", "ver", "at_hash", "c_hash", "email"},
 		"tenant_region_scope":                   "EU",
 	})
 }
 
-// entraError is a refusal of the token endpoint.
-type entraError struct {
-	status  int
-	code    string
-	number  int
-	message string
-}
-
-// token issues an access token for the client credentials of the one app.
+// token issues what the one app is entitled to: an access token for its
+// client credentials, or an ID token for somebody's authorization code.
 func (s *Sandbox) token(w *callWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	fields, parseErr := url.ParseQuery(string(body))
@@ -101,12 +107,21 @@ func (s *Sandbox) token(w *callWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if fields.Get("grant_type") == "authorization_code" {
+		answer, refusal := s.redeem(fields)
+		if refusal != nil {
+			refusal.write(w, r)
+			return
+		}
+		writeJSON(w, http.StatusOK, answer)
+		return
+	}
 	audience, refusal := s.checkResource(fields)
 	if refusal == nil {
 		refusal = s.checkClient(fields)
 	}
 	if refusal != nil {
-		writeEntraError(w, r, refusal.status, refusal.code, refusal.number, refusal.message)
+		refusal.write(w, r)
 		return
 	}
 	token, _ := s.issue(audience, fields.Get("client_secret") != "")
@@ -129,7 +144,7 @@ func (s *Sandbox) checkResource(fields url.Values) (audience string, refusal *en
 		return "", &entraError{http.StatusBadRequest, "unsupported_grant_type", 70003, fmt.Sprintf("The app requested an unsupported grant type '%s'.", grant)}
 	}
 	if id := fields.Get("client_id"); !strings.EqualFold(id, clientID) {
-		return "", &entraError{http.StatusBadRequest, "unauthorized_client", 700016, fmt.Sprintf("Application with identifier '%s' was not found in the directory 'Contoso'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.", id)}
+		return "", unknownApp(id)
 	}
 	audience, ok := tokenAudience(fields.Get("scope"))
 	if !ok {
@@ -192,41 +207,4 @@ func tokenAudience(scope string) (string, bool) {
 		}
 	}
 	return audience, audience != ""
-}
-
-func entraErrorForStatus(status int) string {
-	switch {
-	case status == http.StatusUnauthorized:
-		return "invalid_client"
-	case status == http.StatusTooManyRequests, status >= 500:
-		return "temporarily_unavailable"
-	default:
-		return "invalid_request"
-	}
-}
-
-func writeEntraError(w *callWriter, r *http.Request, status int, code string, number int, description string) {
-	w.note(code)
-	now := time.Now().UTC()
-	trace, correlation := newGUID(), r.Header.Get("client-request-id")
-	if correlation == "" {
-		correlation = newGUID()
-	}
-	writeJSON(w, status, map[string]any{
-		"error": code,
-		"error_description": fmt.Sprintf("AADSTS%d: %s Trace ID: %s Correlation ID: %s Timestamp: %s",
-			number, description, trace, correlation, now.Format("2006-01-02 15:04:05Z")),
-		"error_codes": []int{number}, "timestamp": now.Format("2006-01-02 15:04:05Z"),
-		"trace_id": trace, "correlation_id": correlation,
-		"error_uri": fmt.Sprintf("https://login.microsoftonline.com/error?code=%d", number),
-	})
-}
-
-func writeJSON(w *callWriter, status int, answer map[string]any) {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store, no-cache")
-	w.WriteHeader(status)
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(answer)
 }

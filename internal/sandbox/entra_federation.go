@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -33,20 +34,26 @@ func (m *material) clusterToken(now time.Time) (string, error) {
 }
 
 func signRS256(key *rsa.PrivateKey, header, claims map[string]any) (string, error) {
-	compact := ""
+	compact, err := unsigned(header, claims)
+	if err != nil {
+		return "", err
+	}
+	digest := sha256.Sum256([]byte(compact))
+	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
+	return compact + "." + base64.RawURLEncoding.EncodeToString(signature), err
+}
+
+// unsigned is the part of a compact token that is signed.
+func unsigned(header, claims map[string]any) (string, error) {
+	var parts []string
 	for _, part := range []map[string]any{header, claims} {
 		raw, err := json.Marshal(part)
 		if err != nil {
 			return "", err
 		}
-		if compact != "" {
-			compact += "."
-		}
-		compact += base64.RawURLEncoding.EncodeToString(raw)
+		parts = append(parts, base64.RawURLEncoding.EncodeToString(raw))
 	}
-	digest := sha256.Sum256([]byte(compact))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
-	return compact + "." + base64.RawURLEncoding.EncodeToString(signature), err
+	return strings.Join(parts, "."), nil
 }
 
 // acceptClusterToken checks a token of the cluster that the app trusts. Unlike

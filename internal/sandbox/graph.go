@@ -42,7 +42,8 @@ func notFound(key string) error {
 
 var errMethod = &graphError{http.StatusMethodNotAllowed, "Request_BadRequest", "Specified HTTP method is not allowed for the request target."}
 
-// graphHandler answers the part of Microsoft Graph v1.0 about users.
+// graphHandler answers the part of Microsoft Graph v1.0 about users, the groups
+// they are in and the roles they hold.
 func (s *Sandbox) graphHandler() standIn {
 	return func(w *callWriter, r *http.Request) {
 		requestID := newGUID()
@@ -132,6 +133,10 @@ func (s *Sandbox) graph(call graphCall) (map[string]any, error) {
 		return s.graphUser(call, key, segments[1:])
 	}
 	switch {
+	case segments[0] == "groups" && len(segments) > 1:
+		return s.graphGroup(call, segments[1], segments[2:])
+	case segments[0] == "roleManagement":
+		return s.graphRoles(call, segments[1:])
 	case segments[0] != "users":
 		return nil, badRequest("Resource not found for the segment '%s'.", segments[0])
 	case len(segments) == 1:

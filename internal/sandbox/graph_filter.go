@@ -15,13 +15,28 @@ type condition func(properties map[string]any) bool
 // or, parentheses, and any over a list. The rest is refused like a query that
 // the directory does not support.
 type filterParser struct {
-	tokens []string
+	tokens   []string
+	resource filterable
+}
+
+// filterable is what can be filtered by.
+type filterable struct {
+	name                string
+	texts, flags, lists []string
+}
+
+func filterableUser() filterable {
+	return filterable{
+		name:  "User",
+		texts: []string{"mail", "userPrincipalName", "id", "displayName", "userType", "creationType", "mailNickname", "jobTitle"},
+		flags: []string{"accountEnabled"}, lists: []string{"proxyAddresses", "otherMails"},
+	}
 }
 
 var filterToken = regexp.MustCompile(`^(?:'(?:[^']|'')*'|[A-Za-z][A-Za-z0-9]*(?:/any)?|[():,])`)
 
-func parseFilter(raw string) (condition, error) {
-	p := &filterParser{}
+func parseFilter(raw string, resource filterable) (condition, error) {
+	p := &filterParser{resource: resource}
 	for rest := strings.TrimSpace(raw); rest != ""; rest = strings.TrimSpace(rest) {
 		token := filterToken.FindString(rest)
 		if token == "" {
@@ -41,8 +56,8 @@ func malformed(near string) error {
 	return badRequest("Invalid filter clause: Syntax error at or near '%s'.", near)
 }
 
-func unsupported(property string) error {
-	return &graphError{http.StatusBadRequest, "Request_UnsupportedQuery", fmt.Sprintf("Unsupported or invalid query filter clause specified for property '%s' of resource 'User'.", property)}
+func (p *filterParser) unsupported(property string) error {
+	return &graphError{http.StatusBadRequest, "Request_UnsupportedQuery", fmt.Sprintf("Unsupported or invalid query filter clause specified for property '%s' of resource '%s'.", property, p.resource.name)}
 }
 
 func (p *filterParser) next() string {
@@ -101,23 +116,22 @@ func (p *filterParser) term() (condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	texts := []string{"mail", "userPrincipalName", "id", "displayName", "userType", "creationType", "mailNickname", "jobTitle"}
 	switch {
-	case slices.Contains(texts, name) && strings.HasPrefix(value, "'"):
+	case slices.Contains(p.resource.texts, name) && strings.HasPrefix(value, "'"):
 		return func(u map[string]any) bool {
 			s, _ := u[name].(string)
 			return strings.EqualFold(s, unquote(value))
 		}, nil
-	case name == "accountEnabled" && (value == "true" || value == "false"):
+	case slices.Contains(p.resource.flags, name) && (value == "true" || value == "false"):
 		return func(u map[string]any) bool { return u[name] == (value == "true") }, nil
 	}
-	return nil, unsupported(name)
+	return nil, p.unsupported(name)
 }
 
 // anyOf reads (p:p eq 'x') after the name of a list.
 func (p *filterParser) anyOf(list string) (condition, error) {
-	if list != "proxyAddresses" && list != "otherMails" {
-		return nil, unsupported(list)
+	if !slices.Contains(p.resource.lists, list) {
+		return nil, p.unsupported(list)
 	}
 	open, variable, colon := p.next(), p.next(), p.next()
 	if open != "(" || colon != ":" || p.next() != variable {
@@ -144,7 +158,7 @@ func (p *filterParser) comparison(name string) (string, error) {
 	operator, value := p.next(), p.next()
 	switch {
 	case slices.Contains([]string{"ne", "gt", "ge", "lt", "le", "in"}, operator):
-		return "", unsupported(name)
+		return "", p.unsupported(name)
 	case operator != "eq" || value == "":
 		return "", malformed(name)
 	}

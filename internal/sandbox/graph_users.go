@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -39,7 +38,10 @@ func userProperties(a *entraAccount) map[string]any {
 		"createdDateTime":                 a.created.UTC().Format(time.RFC3339),
 		"signInSessionsValidFromDateTime": a.validFrom.UTC().Format(time.RFC3339),
 		"mailNickname":                    strings.NewReplacer("@", "_", "#", "").Replace(a.upn),
-		"proxyAddresses":                  []any{"SMTP:" + a.mail}, "otherMails": []any{},
+		"proxyAddresses":                  []any{}, "otherMails": []any{},
+	}
+	if a.mail != "" {
+		properties["proxyAddresses"] = []any{"SMTP:" + a.mail}
 	}
 	if a.guest() {
 		properties["externalUserState"] = "Accepted"
@@ -147,19 +149,8 @@ func (s *Sandbox) listUsers(call graphCall) (map[string]any, error) {
 	}
 	keep := func(map[string]any) bool { return true }
 	if filter, ok := call.query["$filter"]; ok {
-		if keep, err = parseFilter(filter[0]); err != nil {
+		if keep, err = parseFilter(filter[0], filterableUser()); err != nil {
 			return nil, err
-		}
-	}
-	top, skip := 100, 0
-	if raw, ok := call.query["$top"]; ok {
-		if top, err = strconv.Atoi(raw[0]); err != nil || top < 1 || top > 999 {
-			return nil, &graphError{http.StatusBadRequest, "Request_UnsupportedQuery", fmt.Sprintf("Invalid page size specified: '%s'. Must be between 1 and 999 inclusive.", raw[0])}
-		}
-	}
-	if raw, ok := call.query["$skiptoken"]; ok {
-		if skip, err = strconv.Atoi(raw[0]); err != nil || skip < 0 {
-			return nil, &graphError{http.StatusBadRequest, "Directory_ExpiredPageToken", "The specified page token value has expired and can no longer be included in your request."}
 		}
 	}
 	matches := []any{}
@@ -168,16 +159,11 @@ func (s *Sandbox) listUsers(call graphCall) (map[string]any, error) {
 			matches = append(matches, project(p.entra, names))
 		}
 	}
-	start, end := min(skip, len(matches)), min(skip+top, len(matches))
-	answer := map[string]any{"@odata.context": graphContext + "users", "value": matches[start:end]}
+	context := "users"
 	if given {
-		answer["@odata.context"] = graphContext + "users(" + strings.Join(names, ",") + ")"
+		context += "(" + strings.Join(names, ",") + ")"
 	}
-	if end < len(matches) {
-		call.query.Set("$skiptoken", strconv.Itoa(end))
-		answer["@odata.nextLink"] = s.graphURL + "/v1.0/users?" + call.query.Encode()
-	}
-	return answer, nil
+	return s.list(call, context, matches)
 }
 
 // checkMemberObjects tells which of the ids the user is a member of now, be it
@@ -210,14 +196,7 @@ func (s *Sandbox) checkMemberObjects(call graphCall, key string) (map[string]any
 	if a == nil {
 		return nil, notFound(key)
 	}
-	var member []string
-	if a.globalAdministrator() {
-		member = append(member, globalAdministratorTemplate, globalAdministratorRole)
-	}
-	if a.roleByGroup {
-		member = append(member, administratorsGroup)
-	}
-	value := []string{}
+	member, value := a.memberObjects(), []string{}
 	for _, id := range parameters.IDs {
 		if slices.Contains(member, strings.ToLower(id)) {
 			value = append(value, id)
@@ -259,4 +238,5 @@ func (a *entraAccount) resetSessions(now time.Time) {
 		now = a.validFrom.Add(time.Second)
 	}
 	a.validFrom = now
+	a.resets++
 }

@@ -26,6 +26,7 @@ type personView struct {
 	Color      string       `json:"color"`
 	Guest      bool         `json:"guest"`
 	OtherOrg   bool         `json:"otherOrg"`
+	Gone       bool         `json:"gone"` // deactivated in Slack
 	Account    *accountView `json:"account"`
 	MayCommand bool         `json:"mayCommand"`
 }
@@ -93,7 +94,7 @@ func (s *Sandbox) view() view {
 	for _, p := range w.cast {
 		person := personView{
 			Name: p.name, SlackID: p.slack.id, Title: p.slack.title, Color: p.slack.color,
-			Guest: p.slack.restricted, OtherOrg: p.slack.stranger, MayCommand: !p.slack.stranger,
+			Guest: p.slack.restricted, OtherOrg: p.slack.stranger, Gone: p.slack.deleted, MayCommand: !p.slack.stranger,
 		}
 		if a := p.entra; a != nil {
 			person.Account = &accountView{

@@ -40,6 +40,10 @@ type Options struct {
 	// Keys and files are made anew by each Start, in a folder of their own that
 	// Close removes.
 	Credential string
+
+	// AuthTimeClaim lets every ID token carry auth_time, as the app's manifest can
+	// ask for. Without it only a request with max_age gets one.
+	AuthTimeClaim bool
 }
 
 // Sandbox is a running set of stand-ins. All methods may be called by several
@@ -49,6 +53,7 @@ type Sandbox struct {
 	ctx    context.Context // ends with Close, so that hung answers do not outlive the sandbox
 	cancel context.CancelFunc
 	client *http.Client // delivers to the bot
+	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 
 	slackURL, entraURL, graphURL, sharePointURL string
 	identityURL, pageURL                        string // no managed identity: no URL of it
@@ -63,6 +68,7 @@ type Sandbox struct {
 	now      func() time.Time
 	world    world
 	material material
+	openID   openID
 }
 
 // Start opens the stand-ins on loopback addresses and returns once all of them
@@ -84,10 +90,12 @@ func Start(opts Options) (*Sandbox, error) {
 		ctx:      ctx,
 		cancel:   cancel,
 		client:   newDeliveryClient(opts.Dial),
+		dial:     opts.Dial,
 		creds:    newCredentials(),
 		changed:  make(chan struct{}),
 		now:      time.Now,
 		material: material,
+		openID:   newOpenID(opts.AuthTimeClaim),
 	}
 	s.world = newWorld(s.now())
 	if err := s.open(opts); err != nil {
@@ -207,7 +215,7 @@ func (s *Sandbox) Env() []string {
 func (s *Sandbox) CAPEM() []byte { return append([]byte(nil), s.caPEM...) }
 
 // SetBot says where the bot listens. Commands go to baseURL+"/slack/commands",
-// presses to baseURL+"/slack/interactivity".
+// presses to baseURL+"/slack/interactivity", events to baseURL+"/slack/events".
 func (s *Sandbox) SetBot(baseURL string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -35,6 +35,7 @@ func slackMethods() map[string]slackMethod {
 		"chat.update":           {"chat:write", true, (*Sandbox).chatUpdate},
 		"chat.delete":           {"chat:write", true, (*Sandbox).chatDelete},
 		"chat.postEphemeral":    {"chat:write", true, (*Sandbox).chatPostEphemeral},
+		"chat.getPermalink":     {"", false, (*Sandbox).chatGetPermalink},
 	}
 }
 

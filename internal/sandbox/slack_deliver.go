@@ -42,7 +42,7 @@ func newDeliveryClient(dial func(context.Context, string, string) (net.Conn, err
 	}
 }
 
-// Replay sends the last delivery of Say, Press or PressValue once more, byte for
+// Replay sends the last delivery of Say, Press, PressValue or an event once more, byte for
 // byte with the same headers, as somebody could who recorded it. Its answer is
 // shown to nobody. Replay returns an error if nothing was delivered yet.
 func (s *Sandbox) Replay(ctx context.Context) (Delivery, error) {
@@ -55,11 +55,15 @@ func (s *Sandbox) Replay(ctx context.Context) (Delivery, error) {
 	return s.send(ctx, *last).Delivery, nil
 }
 
-// deliver signs body and sends it to the bot.
+// deliver signs a form and sends it to the bot.
 func (s *Sandbox) deliver(ctx context.Context, path, body string) answered {
+	return s.deliverAs(ctx, "application/x-www-form-urlencoded", path, body)
+}
+
+func (s *Sandbox) deliverAs(ctx context.Context, contentType, path, body string) answered {
 	s.mu.Lock()
 	d := delivery{path: path, body: body, header: http.Header{
-		"Content-Type": {"application/x-www-form-urlencoded"},
+		"Content-Type": {contentType},
 		"User-Agent":   {"Slackbot 1.0 (+https://api.slack.com/robots)"},
 		"Accept":       {"application/json,*/*"},
 	}}

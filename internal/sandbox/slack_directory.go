@@ -36,17 +36,20 @@ func userObject(p *person, withEmail bool) map[string]any {
 	if withEmail && p.slack.email != "" {
 		profile["email"] = p.slack.email
 	}
+	if p.slack.bot {
+		profile["bot_id"], profile["api_app_id"], profile["always_active"] = "B0"+strings.ToUpper(p.name)+"042", "A0"+strings.ToUpper(p.name)+"042", false
+	}
 	user := map[string]any{
 		"id": p.slack.id, "team_id": p.slack.team, "name": p.name, "deleted": p.slack.deleted, "color": p.slack.color,
 		"real_name": p.slack.realName, "tz": "Europe/Berlin", "tz_label": "Central European Time", "tz_offset": 3600,
 		"profile": profile, "is_admin": false, "is_owner": false, "is_primary_owner": false,
-		"is_restricted": p.slack.restricted, "is_ultra_restricted": false, "is_bot": false, "is_app_user": false,
+		"is_restricted": p.slack.restricted, "is_ultra_restricted": false, "is_bot": p.slack.bot, "is_app_user": false,
 		"updated": p.slack.updated, "who_can_share_contact_card": "EVERYONE",
 	}
 	if p.slack.stranger {
 		user["is_stranger"] = true
 	} else {
-		user["is_email_confirmed"] = true
+		user["is_email_confirmed"] = !p.slack.bot
 	}
 	return user
 }

@@ -181,3 +181,22 @@ func (s *Sandbox) page(call slackCall, first *message, messages []*message, defa
 	}
 	return answer
 }
+
+// chatGetPermalink needs no scope. Whether the bot has to be in the channel no
+// source says; it has to be able to see it.
+// https://docs.slack.dev/reference/methods/chat.getPermalink
+func (s *Sandbox) chatGetPermalink(call slackCall) map[string]any {
+	c := s.world.channel(call.args.Get("channel"))
+	if c == nil || (c.private && !c.botMember) {
+		return slackError("channel_not_found")
+	}
+	m := s.world.message(c.id, call.args.Get("message_ts"))
+	if m == nil {
+		return slackError("message_not_found")
+	}
+	link := "https://" + teamDomain + ".slack.com/archives/" + c.id + "/p" + strings.ReplaceAll(m.ts, ".", "")
+	if m.threadTS != "" {
+		link += "?thread_ts=" + m.threadTS + "&cid=" + c.id
+	}
+	return map[string]any{"ok": true, "channel": c.id, "permalink": link}
+}

@@ -53,7 +53,7 @@ func (w *world) escapeCommand(text string) string {
 	text = mention.ReplaceAllStringFunc(text, func(match string) string {
 		at := strings.IndexByte(match, '@')
 		p, err := w.person(match[at+1:])
-		if err != nil {
+		if err != nil || p.slack.id == "" {
 			return match
 		}
 		return match[:at] + "<@" + p.slack.id + "|" + p.name + ">"

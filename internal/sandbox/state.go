@@ -18,6 +18,8 @@ type State struct {
 	Calls      []Call         // in the order in which they arrived
 	Revoked    map[string]int // UPN to the number of revocations by Graph that took effect
 
+	SignIns []SignIn // those that ended in a code, in their order
+
 	SharePointRevoked map[string]int // UPN to the number of revocations by SharePoint that it called a success
 }
 
@@ -36,6 +38,7 @@ type Message struct {
 type Button struct {
 	ActionID, BlockID, Value, Text, Style string
 
+	URL     string         // of a link button; Slack opens it and delivers the press, too
 	Confirm *ConfirmDialog // nil: a press counts at once
 }
 
@@ -72,7 +75,7 @@ type Call struct {
 func (s *Sandbox) State() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.world.state()
+	return s.state()
 }
 
 // Await returns the first state for which cond holds, looking again after each
@@ -81,7 +84,7 @@ func (s *Sandbox) State() State {
 func (s *Sandbox) Await(ctx context.Context, cond func(State) bool) (State, error) {
 	for {
 		s.mu.Lock()
-		state, changed := s.world.state(), s.changed
+		state, changed := s.state(), s.changed
 		s.mu.Unlock()
 		if cond(state) {
 			return state, nil
@@ -94,6 +97,13 @@ func (s *Sandbox) Await(ctx context.Context, cond func(State) bool) (State, erro
 			return state, fmt.Errorf("sandbox is closed: %w", context.Cause(s.ctx))
 		}
 	}
+}
+
+// state copies what there is to see. The caller holds mu.
+func (s *Sandbox) state() State {
+	state := s.world.state()
+	state.SignIns = slices.Clone(s.openID.signIns)
+	return state
 }
 
 func (w *world) state() State {

@@ -12,6 +12,7 @@ import (
 type world struct {
 	botURL       string
 	cast         []*person
+	reserve      []*person // have not joined
 	channels     []*channel
 	messages     []*message // in ts order
 	ephemerals   []*ephemeral
@@ -24,6 +25,10 @@ type world struct {
 	responseURLs map[string]*responseURL
 	lastMicro    int64
 	lastDelivery *delivery
+
+	groups     []string // ids of the groups of the tenant
+	unlicensed bool     // for Privileged Identity Management
+	pageSize   int      // 0: as asked for
 
 	sharePointRevoked    map[string]int
 	sharePointDisabled   bool
@@ -55,9 +60,11 @@ func newWorld(now time.Time) world {
 	cast := newCast(now)
 	return world{
 		cast:         cast,
+		reserve:      newReserve(now, cast),
+		groups:       []string{administratorsGroup, EmergencyAccessGroup},
 		channels:     newChannels(cast),
 		revoked:      map[string]int{},
-		permissions:  []string{"User.Read.All", "User.RevokeSessions.All", sitesFullControl},
+		permissions:  []string{"User.Read.All", "User.RevokeSessions.All", "RoleManagement.Read.Directory", "GroupMember.Read.All", sitesFullControl},
 		scopes:       []string{"commands", "chat:write", "users:read", "users:read.email", "channels:read", "groups:read", "channels:history", "groups:history"},
 		tokens:       map[string]accessToken{},
 		responseURLs: map[string]*responseURL{},
@@ -78,12 +85,15 @@ func (w *world) person(name string) (*person, error) {
 			return p, nil
 		}
 	}
+	if w.reserved(name) {
+		return nil, fmt.Errorf("nobody here is called %q yet: they have not joined", name)
+	}
 	return nil, fmt.Errorf("nobody here is called %q", name)
 }
 
 func (w *world) bySlackID(id string) *person {
 	for _, p := range w.cast {
-		if p.slack.id == id {
+		if id != "" && p.slack.id == id {
 			return p
 		}
 	}
@@ -105,6 +115,16 @@ func (w *world) bySignInName(name string) *entraAccount {
 	for _, p := range w.cast {
 		if p.entra != nil && strings.EqualFold(p.entra.upn, name) {
 			return p.entra
+		}
+	}
+	return nil
+}
+
+// canSignIn finds the account with that object id that somebody can sign in to.
+func (w *world) canSignIn(id string) *entraAccount {
+	for _, p := range w.cast {
+		if a := p.signsInTo(); a != nil && a.id == id {
+			return a
 		}
 	}
 	return nil

@@ -26,6 +26,7 @@ const displayName = (person) => person.name[0].toUpperCase() + person.name.slice
 
 function roleOf(person) {
   if (person.otherOrg) return "Other organization";
+  if (person.gone) return "Deactivated";
   if (person.account?.globalAdministrator) return "Global Administrator";
   if (person.guest) return "Guest";
   if (person.name === "mallory") return "Compromised user";
@@ -98,7 +99,7 @@ function renderChannels(mine) {
 }
 
 function renderPeople() {
-  keep($("people"), ui.view.people, (p) => p.name, (p) => {
+  keep($("people"), ui.view.people.filter((p) => p.slackID), (p) => p.name, (p) => {
     const node = el("button", { type: "button", class: "person", "data-testid": "person-" + p.name });
     node.addEventListener("click", () => become(p.name));
     return node;
@@ -180,7 +181,7 @@ for (const tab of ["channel", "tenant"]) {
 
 function fromHash() {
   const name = location.hash.slice(1);
-  if (ui.view?.people.some((p) => p.name === name) && name !== ui.person) become(name);
+  if (ui.view?.people.some((p) => p.name === name && p.slackID) && name !== ui.person) become(name);
 }
 addEventListener("hashchange", fromHash);
 

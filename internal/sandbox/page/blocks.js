@@ -50,16 +50,21 @@ function section(block, names, onPress) {
 
 function button(element, names, onPress) {
   const label = plain(element.text);
-  const node = el("button", {
-    type: "button",
+  const link = element.url; // opened by the browser, and delivered as a press, too
+  const node = el(link ? "a" : "button", {
+    ...(link ? { href: link, target: "_blank", rel: "noopener noreferrer" } : { type: "button" }),
     class: "button " + (element.style ?? ""),
     "data-testid": "button-" + label.trim().split(/\s+/)[0],
     "data-key": element.action_id,
     "aria-label": element.accessibility_label,
   }, label);
-  node.addEventListener("click", async () => {
+  node.addEventListener("click", async (event) => {
     if (node.getAttribute("aria-busy") === "true") return;
-    if (element.confirm && !(await ask(element.confirm, names))) return;
+    if (element.confirm) {
+      event.preventDefault();
+      if (!(await ask(element.confirm, names))) return;
+      if (link) window.open(link, "_blank", "noopener,noreferrer");
+    }
     node.setAttribute("aria-busy", "true");
     try {
       await onPress(label);
