@@ -104,6 +104,9 @@ func (m *Memory) swap(ctx context.Context, r request.Request, fn request.UpdateF
 	if err != nil {
 		return next, err
 	}
+	if len(recs) > 0 {
+		next.Head = head
+	}
 	next.Version = r.Version + 1
 	if err := m.keep(next); err != nil {
 		return next, err

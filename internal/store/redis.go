@@ -177,12 +177,11 @@ func (s *Redis) update(ctx context.Context, id request.ID, from func(view) (requ
 		if err != nil {
 			return r, err
 		}
-		next, recs, err := fn(r, v.now)
+		next, lines, err := s.step(v, r, fn)
 		if err != nil {
 			return next, err
 		}
-		next.Version = r.Version + 1
-		swapped, again, err := s.try(ctx, v, r, next, recs)
+		swapped, again, err := s.try(ctx, v, r, next, lines)
 		if err != nil || swapped { // both, where it stands and is not replicated
 			return next, err
 		}
@@ -198,16 +197,26 @@ func (s *Redis) update(ctx context.Context, id request.ID, from func(view) (requ
 	}
 }
 
+// step applies fn to r at the moment of v. Another moment has another head.
+func (s *Redis) step(v view, r request.Request, fn request.UpdateFunc) (next request.Request, lines [][]byte, err error) {
+	next, recs, err := fn(r, v.now)
+	if err != nil {
+		return next, nil, err
+	}
+	next.Version = r.Version + 1
+	if len(recs) == 0 {
+		return next, nil, nil
+	}
+	lines, next.Head, err = s.chain(v.head, recs)
+	return next, lines, err
+}
+
 // errUnsure says that a write may or may not have taken place.
 var errUnsure = errors.New("it is not known whether the write took place")
 
 // try makes one attempt at the swap. It reports whether the swap took place, and
 // whether an answer was lost on the way.
-func (s *Redis) try(ctx context.Context, v view, old, next request.Request, recs []request.Record) (swapped, lost bool, err error) {
-	lines, head, err := s.chain(v.head, recs)
-	if err != nil {
-		return false, false, err
-	}
+func (s *Redis) try(ctx context.Context, v view, old, next request.Request, lines [][]byte) (swapped, lost bool, err error) {
 	body, err := json.Marshal(next)
 	if err != nil {
 		return false, false, fmt.Errorf("encoding request %s: %w", next.ID, err)
@@ -222,7 +231,7 @@ func (s *Redis) try(ctx context.Context, v view, old, next request.Request, recs
 	}
 	args := []any{
 		old.Version, rand.Text(), body, next.Lease.Fence, unixMicro(next.Lease.Until), unixMicro(next.Lease.At),
-		string(next.ID), wake, v.head.Count, v.head.Hash, head.Count, head.Hash, forget,
+		string(next.ID), wake, v.head.Count, v.head.Hash, next.Head.Count, next.Head.Hash, forget,
 	}
 	for _, l := range lines {
 		args = append(args, l)
