@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -216,23 +215,4 @@ func (b *Bolt) Check(ctx context.Context) (string, error) {
 		return struct{}{}, tx.Bucket(bucketMeta).Put(keyCheck, []byte(b.now().UTC().Format(time.RFC3339)))
 	})
 	return "", err
-}
-
-// Records yields the lines of the audit record, oldest first. It holds a read
-// transaction open while it is ranged over.
-func (b *Bolt) Records(context.Context) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		err := boltError(b.db.View(func(tx *bolt.Tx) error {
-			c := tx.Bucket(bucketAudit).Cursor()
-			for k, line := c.First(); k != nil; k, line = c.Next() {
-				if !yield(append([]byte(nil), line...), nil) {
-					return nil
-				}
-			}
-			return nil
-		}))
-		if err != nil {
-			yield(nil, err)
-		}
-	}
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +47,7 @@ func get(t *testing.T, s contract, id request.ID) request.Request {
 
 func count(t *testing.T, s contract) uint64 {
 	t.Helper()
-	head, err := audit.Verify(s.Records(t.Context()))
+	head, err := audit.Verify(s.Records(t.Context(), 1))
 	if err != nil {
 		t.Fatalf("audit chain: %v", err)
 	}
@@ -197,74 +196,6 @@ func TestRecordsOfConcurrentRequestsChain(t *testing.T) {
 		wg.Wait()
 		if n := count(t, s); n != requests*(steps+1) {
 			t.Errorf("%d records, want %d", n, requests*(steps+1))
-		}
-	})
-}
-
-// A request says where the record ended with its last step that has records.
-func TestHeadIsTheEndOfTheStepsRecords(t *testing.T) {
-	three := func(r request.Request, now time.Time) (request.Request, []request.Record, error) {
-		rec := request.Record{Time: now, Request: r.ID, Event: "three"}
-		return r, []request.Record{rec, rec, rec}, nil
-	}
-	each(t, func(t *testing.T, s contract) {
-		create(t, s, "r1", three)
-		headIsLastLine(t, s, "r1", 3)
-		create(t, s, "r2", record("between"))
-		headIsLastLine(t, s, "r2", 4)
-		got, err := s.Update(t.Context(), "r1", due(0))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Claim(t.Context(), time.Minute); err != nil {
-			t.Fatal(err)
-		}
-		if kept := get(t, s, "r1"); kept.Head != got.Head || got.Head.Count != 3 {
-			t.Errorf("head %+v, then %+v; a step without records must leave it at 3", got.Head, kept.Head)
-		}
-		got, err = s.Update(t.Context(), "r1", three)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if kept := get(t, s, "r1"); kept.Head != got.Head {
-			t.Errorf("Update returned head %+v and kept %+v", got.Head, kept.Head)
-		}
-		headIsLastLine(t, s, "r1", 7)
-	})
-}
-
-func headIsLastLine(t *testing.T, s contract, id request.ID, n uint64) {
-	t.Helper()
-	all := lines(t, s)
-	if want := (request.Head{Count: n, Hash: audit.Hash(all[len(all)-1])}); get(t, s, id).Head != want {
-		t.Errorf("%s has head %+v, want %+v", id, get(t, s, id).Head, want)
-	}
-}
-
-// Eight writers race for the chain; whatever was computed anew, each request names the
-// line that is its own.
-func TestHeadOfConcurrentRequests(t *testing.T) {
-	each(t, func(t *testing.T, s contract) {
-		var wg sync.WaitGroup
-		for i := range 8 {
-			wg.Go(func() {
-				if err := s.Create(t.Context(), request.Request{ID: request.ID(fmt.Sprint("r", i))}, record("create")); err != nil {
-					t.Errorf("Create: %v", err)
-				}
-			})
-		}
-		wg.Wait()
-		all := lines(t, s)
-		for i := range 8 {
-			id := request.ID(fmt.Sprint("r", i))
-			head := get(t, s, id).Head
-			if head.Count == 0 || head.Count > 8 {
-				t.Fatalf("%s has head %+v", id, head)
-			}
-			line := all[head.Count-1]
-			if audit.Hash(line) != head.Hash || !bytes.Contains(line, []byte(`"request":"`+id+`"`)) {
-				t.Errorf("%s has head %+v, which is %s", id, head, line)
-			}
 		}
 	})
 }

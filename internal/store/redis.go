@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	mathrand "math/rand/v2"
 	"net"
 	"strconv"
@@ -263,12 +264,16 @@ func unixMicro(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
-// Records yields the lines of the audit record, oldest first.
-func (s *Redis) Records(ctx context.Context) iter.Seq2[[]byte, error] {
+// Records yields the lines of the audit record from number from on (0 and 1: all),
+// oldest first, a page at a time.
+func (s *Redis) Records(ctx context.Context, from uint64) iter.Seq2[[]byte, error] {
 	const page = 500
 	return func(yield func([]byte, error) bool) {
-		for from := int64(0); ; from += page {
-			lines, err := s.client.LRange(ctx, keyLines, from, from+page-1).Result()
+		if from > math.MaxInt64-page {
+			return
+		}
+		for at := int64(max(from, 1)) - 1; ; at += page { //nolint:gosec // bounded above
+			lines, err := s.client.LRange(ctx, keyLines, at, at+page-1).Result()
 			if err != nil {
 				yield(nil, redisError("reading audit lines", err))
 				return
