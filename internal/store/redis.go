@@ -272,7 +272,7 @@ func (s *Redis) Records(ctx context.Context, from uint64) iter.Seq2[[]byte, erro
 		if from > math.MaxInt64-page {
 			return
 		}
-		for at := int64(max(from, 1)) - 1; ; at += page { //nolint:gosec // bounded above
+		for at := int64(max(from, 1)) - 1; ; at += page {
 			lines, err := s.client.LRange(ctx, keyLines, at, at+page-1).Result()
 			if err != nil {
 				yield(nil, redisError("reading audit lines", err))
