@@ -93,7 +93,6 @@ type walk struct {
 	hashes      []string // of the lines behind before
 	checkpoints []Checkpoint
 	bare        uint64 // the first event since the last checkpoint that asks for one
-	store       string // hash that the next line has to have, behind a fork
 	forks       []Fork
 	wrong       int // line at which Against.Head has another hash
 	right       bool
@@ -140,8 +139,6 @@ func (w *walk) entry(e Entry, hash string) error {
 		return w.broken("has number %d, and %d has to follow", e.Seq, w.head.Count+1)
 	case e.Prev != w.head.Hash:
 		return w.broken("does not follow the line before it: one of the two was changed")
-	case w.store != "" && hash != w.store:
-		return w.broken("is not the line that the fork before it names")
 	}
 	if e.Event == eventCheckpoint || e.Checkpoint != "" {
 		if err := checkCheckpoint(e, w.against.Keys); err != nil {
@@ -151,7 +148,7 @@ func (w *walk) entry(e Entry, hash string) error {
 	} else if w.bare == 0 && deniable(e.Record) {
 		w.bare = e.Seq
 	}
-	w.head, w.store = request.Head{Count: e.Seq, Hash: hash}, ""
+	w.head = request.Head{Count: e.Seq, Hash: hash}
 	w.hashes = append(w.hashes, hash)
 	if e.Seq == w.against.Head.Count {
 		w.right, w.wrong = hash == w.against.Head.Hash, w.line
@@ -169,7 +166,6 @@ func (w *walk) fork(f Fork) error {
 	w.hashes = w.hashes[:f.Number-1-w.before.Count]
 	w.head = request.Head{Count: f.Number - 1, Hash: w.hash(f.Number - 1)}
 	w.checkpoints = slices.DeleteFunc(w.checkpoints, func(c Checkpoint) bool { return c.Number >= f.Number })
-	w.store = f.Store
 	if w.bare >= f.Number {
 		w.bare = 0
 	}
