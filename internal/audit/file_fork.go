@@ -10,7 +10,6 @@ import (
 	"io"
 	"iter"
 	"os"
-	"sort"
 	"time"
 
 	"github.com/revoke-session/revoke-session/internal/request"
@@ -80,30 +79,25 @@ func (f *File) leave(file *os.File) error {
 	return err
 }
 
-// fork finds the first line that file and store do not have in common and says so in
-// the file, which goes on from the line before it.
+// fork says in the file from which line on the store has another one, or none, and goes
+// back to the line before it.
 func (f *File) fork(ctx context.Context, file *os.File) error {
 	w, _, err := f.read()
 	if err != nil {
 		return err
 	}
-	n := sort.Search(len(w.hashes), func(i int) bool {
-		hash, failed := f.stored(ctx, w.before.Count+1+uint64(i))
-		err = errors.Join(err, failed)
-		return hash != w.hashes[i]
-	})
-	if err != nil || n == len(w.hashes) { // the same again: the store has changed meanwhile
+	number, err := f.parting(ctx, w)
+	if err != nil || number > w.head.Count { // the same again: the store has changed meanwhile
 		return err
 	}
-	if n == 0 && w.before.Count > 0 {
-		return fmt.Errorf("%s begins with number %d and has no line in common with the store: look at it with bot audit verify, and move it away", f.path, w.before.Count+1)
+	if number == w.before.Count+1 && number > 1 {
+		return fmt.Errorf("%s begins with number %d and has no line in common with the store: look at it with bot audit verify, and move it away", f.path, number)
 	}
-	number := w.before.Count + 1 + uint64(n)
 	store, err := f.stored(ctx, number)
 	if err != nil {
 		return err
 	}
-	fork := Fork{At: time.Now().UTC(), Number: number, File: w.hashes[n], Store: store}
+	fork := Fork{At: time.Now().UTC(), Number: number, File: w.hash(number), Store: store}
 	line, err := json.Marshal(map[string]Fork{"fork": fork})
 	if err != nil {
 		return fmt.Errorf("encoding a fork: %w", err)
@@ -115,6 +109,25 @@ func (f *File) fork(ctx context.Context, file *os.File) error {
 	f.log.Error("AUDIT_FILE and the store have forked: the store lost lines that it had promised, or was changed",
 		"number", number, "file", fork.File, "store", fork.Store, "lost", w.head.Count-number+1)
 	return nil
+}
+
+// parting is the number of the first of w's lines that the store does not have: as each
+// line names the one before it, all before that are the same.
+func (f *File) parting(ctx context.Context, w *walk) (uint64, error) {
+	low, high := w.before.Count+1, w.head.Count+1
+	for low < high {
+		mid := low + (high-low)/2
+		hash, err := f.stored(ctx, mid)
+		if err != nil {
+			return 0, err
+		}
+		if hash == w.hash(mid) {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low, nil
 }
 
 var errTorn = errors.New("the last line has no end")
