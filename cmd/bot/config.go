@@ -15,6 +15,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/revoke-session/revoke-session/internal/audit"
 	"github.com/revoke-session/revoke-session/internal/request"
 	"github.com/revoke-session/revoke-session/internal/store"
 )
@@ -58,6 +59,9 @@ type settings struct {
 	StateFile         string `env:"STATE_FILE" default:"revoke-session.db" help:"File of the embedded store; a relative path is taken from STATE_DIRECTORY or the working directory."`
 	StateDirectory    string `env:"STATE_DIRECTORY" help:"Directory of the embedded store, as systemd sets it."`
 
+	AuditKey  string `env:"AUDIT_KEY" help:"Private key that signs the record's checkpoints, as bot audit key makes one. Environment only." secret:""`
+	AuditFile string `env:"AUDIT_FILE" help:"File, of this process alone, that the record is copied to as it is written. Unset: none."`
+
 	ListenAddr      string `env:"LISTEN_ADDR" default:":8080" help:"Address to listen on."`
 	RequestTTL      string `name:"request-ttl" env:"REQUEST_TTL" default:"15m" help:"How long a card can be confirmed, from 1s to 24h."`
 	AllowedChannels string `env:"ALLOWED_CHANNELS" help:"Channel ids, separated by commas, in which requests may be made. Empty: every channel the bot is in that is not shared with another organization."`
@@ -88,6 +92,8 @@ type config struct {
 	ttl, retention                    time.Duration
 	channels                          []string
 	level                             slog.Level
+	auditSigner                       audit.Signer // nil: checkpoints are not signed, so there are none
+	auditFile                         string       // "" is none
 }
 
 // settingsError lists everything that is wrong, by environment name.
@@ -140,6 +146,7 @@ func (s *settings) config() (config, error) {
 	s.microsoft(&c, &k)
 	s.people(&c, &k)
 	s.state(&c, &k)
+	s.audit(&c, &k)
 	c.disabled = k.boolean("DISABLED", s.Disabled)
 	c.allowUnconfirmed = k.boolean("ALLOW_UNCONFIRMED", s.AllowUnconfirmed)
 	c.listen = s.ListenAddr
@@ -202,6 +209,21 @@ func (s *settings) state(c *config, k *check) {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			k.wrong(cmp.Or(stateDirName(s), "STATE_FILE"), "names the directory %s, which does not exist", dir)
 		}
+	}
+}
+
+// audit reads the record's settings.
+func (s *settings) audit(c *config, k *check) {
+	if strings.TrimSpace(s.AuditKey) != "" {
+		signer, err := audit.ParseSigner(s.AuditKey)
+		if err != nil {
+			k.wrong("AUDIT_KEY", "%v", err)
+		}
+		c.auditSigner = signer
+	}
+	c.auditFile = s.AuditFile
+	if info, err := os.Stat(filepath.Dir(c.auditFile)); c.auditFile != "" && (err != nil || !info.IsDir()) {
+		k.wrong("AUDIT_FILE", "names the directory %s, which does not exist", filepath.Dir(c.auditFile))
 	}
 }
 

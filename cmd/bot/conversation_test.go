@@ -565,14 +565,14 @@ func (s *story) records() (lines [][]byte, err error) {
 			return nil, err
 		}
 		defer r.Close()
-		return lines, collect(r.Records(context.Background()))
+		return lines, collect(r.Records(context.Background(), 1))
 	}
 	b, err := store.OpenBolt(filepath.Join(s.dir, "state.db"), audit.Chain, time.Now)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
-	err = collect(b.Records(context.Background()))
+	err = collect(b.Records(context.Background(), 1))
 	return lines, err
 }
 

@@ -131,8 +131,8 @@ func (c *crashCell) checkChat(card sandbox.Message) error {
 // checkRecord verifies the chain, and that it has one line for each thing that happened.
 func (c *crashCell) checkRecord(ctx context.Context, st any, r request.Request) error {
 	all := st.(interface { //nolint:forcetypeassert // both stores have it
-		Records(ctx context.Context) iter.Seq2[[]byte, error]
-	}).Records(ctx)
+		Records(ctx context.Context, from uint64) iter.Seq2[[]byte, error]
+	}).Records(ctx, 1)
 	var have []string
 	_, err := audit.Verify(func(yield func([]byte, error) bool) {
 		all(func(line []byte, err error) bool {

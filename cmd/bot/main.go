@@ -25,6 +25,7 @@ const (
 
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run the bot. All settings come from the environment."`
+	Audit   auditCommand   `cmd:"" help:"Verify and export the record of what was decided and done."`
 	Sandbox sandboxCommand `cmd:"" help:"Try the bot against stand-ins for Slack and Microsoft, on a page in your browser."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`

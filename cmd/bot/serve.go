@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/revoke-session/revoke-session/internal/audit"
 	"github.com/revoke-session/revoke-session/internal/request"
 	"github.com/revoke-session/revoke-session/internal/slackapp"
 )
@@ -38,6 +39,9 @@ func (s *serveCommand) Run(ctx context.Context, parsed *kong.Context, logs logTo
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(logs, &slog.HandlerOptions{Level: c.level}))
+	if c.auditSigner == nil {
+		log.Warn("checkpoints of the record are not signed: set AUDIT_KEY to a key of bot audit key")
+	}
 	st, err := openStore(c)
 	if err != nil {
 		return err
@@ -60,6 +64,7 @@ type bot struct {
 	service *request.Service
 	handler http.Handler
 	store   io.Closer
+	copier  *audit.File // nil without AUDIT_FILE
 	probe   probe
 }
 
@@ -86,6 +91,9 @@ func (b *bot) serve(ctx context.Context, l net.Listener) error {
 	work.Go(func() { b.service.Run(working) })
 	work.Go(func() { b.meetSlack(working) })
 	work.Go(func() { b.meetStore(working) })
+	if b.copier != nil {
+		work.Go(func() { b.copier.Run(working) })
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	b.log.Info("listening", "addr", l.Addr().String())
@@ -185,6 +193,9 @@ func (b *bot) check(ctx context.Context) (int, map[string]string) {
 	}
 	if note != "" {
 		checks["store_note"] = note
+	}
+	if b.copier != nil && b.copier.Note() != "" {
+		checks["audit_note"] = b.copier.Note()
 	}
 	return status, checks
 }

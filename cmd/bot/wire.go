@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"time"
@@ -48,7 +50,7 @@ func newBot(c config, st closingStore, transport http.RoundTripper, log *slog.Lo
 		request.SideBySide,
 		log,
 	)
-	b := &bot{log: log, slack: slack, service: service, store: st}
+	b := &bot{log: log, slack: slack, service: service, store: st, copier: newCopier(c, st, log)}
 	mux := http.NewServeMux()
 	mux.Handle("/slack/", slackapp.NewHandler(c.slackSecret, slack, service, urls, log))
 	if c.links {
@@ -88,20 +90,35 @@ func newRevoker(c config, credential *entra.Credential, reads *entra.API, transp
 	return revoker.NewBoth(bySharePoint, byGraph)
 }
 
+// newCopier makes the copier of the record, nil without AUDIT_FILE. What a Redis still
+// owes its replicas is not copied yet.
+func newCopier(c config, st closingStore, log *slog.Logger) *audit.File {
+	if c.auditFile == "" {
+		return nil
+	}
+	var settled func(context.Context) error
+	if r, ok := st.(*store.Redis); ok && c.waitReplicas > 0 {
+		settled = r.Settled
+	}
+	return audit.NewFile(c.auditFile, st.Records, settled, log)
+}
+
 type closingStore interface {
 	request.Store
 	io.Closer
+	Records(ctx context.Context, from uint64) iter.Seq2[[]byte, error]
 }
 
 func openStore(c config) (closingStore, error) {
+	chain := audit.NewChain(c.auditSigner)
 	if c.redisURL == "" {
-		st, err := store.OpenBolt(c.stateFile, audit.Chain, time.Now)
+		st, err := store.OpenBolt(c.stateFile, chain, time.Now)
 		if err != nil {
 			return nil, fmt.Errorf("STATE_FILE: %w", err)
 		}
 		return st, nil
 	}
-	st, err := store.OpenRedis(c.redisURL, c.waitReplicas, audit.Chain)
+	st, err := store.OpenRedis(c.redisURL, c.waitReplicas, chain)
 	if err != nil {
 		return nil, fmt.Errorf("REDIS_URL: %w", err)
 	}

@@ -44,8 +44,8 @@ func seq(lines [][]byte) iter.Seq2[[]byte, error] {
 func TestVerifyFollowsTheChain(t *testing.T) {
 	all, want := lines(t, 5)
 	got, err := Verify(seq(all))
-	if err != nil || got != want || got.Count != 10 {
-		t.Errorf("Verify = %v, %v; want %v", got, err, want)
+	if err != nil || got.Head != want || got.Count != 10 || got.From != 1 || got.Uncovered != 10 || got.Last != nil {
+		t.Errorf("Verify = %+v, %v; want %v", got, err, want)
 	}
 }
 

@@ -36,6 +36,8 @@ type UpdateFunc func(r Request, now time.Time) (Request, []Record, error)
 //     promise that at all.
 //   - The request, its place in the due index (Request.WakeAt) and the chained
 //     records of the step MUST be one atomic write.
+//   - That write MUST set Request.Head to the head of the chain after those records,
+//     and leave it as it is where the step has none.
 //   - There MUST be one clock for all replicas: now is the store's.
 //   - An open request MUST never vanish by itself; one whose Forget time has come may.
 type Store interface {
@@ -46,7 +48,7 @@ type Store interface {
 	// Get returns the request as it stands, or ErrNotFound.
 	Get(ctx context.Context, id ID) (Request, error)
 	// Update is the only way to change a request: an atomic compare-and-swap.
-	// It returns the request as written, ErrNotFound, or fn's error unwrapped.
+	// It returns the request as written (Head and all), ErrNotFound, or fn's error unwrapped.
 	Update(ctx context.Context, id ID, fn UpdateFunc) (Request, error)
 	// Claim takes the request that has been due longest, pushing its due time
 	// forward by lease under a new random fence. It returns ErrNothingDue if none is.

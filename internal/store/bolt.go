@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -152,38 +151,38 @@ func (b *Bolt) swap(tx *bolt.Tx, r request.Request, fn request.UpdateFunc) (requ
 	if err != nil {
 		return next, err
 	}
-	if err := b.record(tx, recs); err != nil {
-		return next, err
+	if len(recs) > 0 {
+		if next.Head, err = b.record(tx, recs); err != nil {
+			return next, err
+		}
 	}
 	return put(tx, r, next)
 }
 
-func (b *Bolt) record(tx *bolt.Tx, recs []request.Record) error {
-	if len(recs) == 0 {
-		return nil
-	}
+// record appends to the audit record and returns its new head.
+func (b *Bolt) record(tx *bolt.Tx, recs []request.Record) (request.Head, error) {
 	meta := tx.Bucket(bucketMeta)
 	var head request.Head
 	if blob := meta.Get(keyHead); blob != nil {
 		if err := json.Unmarshal(blob, &head); err != nil {
-			return fmt.Errorf("decoding audit head: %w", err)
+			return head, fmt.Errorf("decoding audit head: %w", err)
 		}
 	}
 	lines, next, err := b.chain(head, recs)
 	if err != nil {
-		return err
+		return head, err
 	}
 	for i, line := range lines {
 		key := binary.BigEndian.AppendUint64(nil, head.Count+1+uint64(i))
 		if err := tx.Bucket(bucketAudit).Put(key, line); err != nil {
-			return fmt.Errorf("writing audit line: %w", err)
+			return head, fmt.Errorf("writing audit line: %w", err)
 		}
 	}
 	blob, err := json.Marshal(next)
 	if err != nil {
-		return fmt.Errorf("encoding audit head: %w", err)
+		return head, fmt.Errorf("encoding audit head: %w", err)
 	}
-	return meta.Put(keyHead, blob)
+	return next, meta.Put(keyHead, blob)
 }
 
 // put writes next in place of old, with its place in the due index.
@@ -216,23 +215,4 @@ func (b *Bolt) Check(ctx context.Context) (string, error) {
 		return struct{}{}, tx.Bucket(bucketMeta).Put(keyCheck, []byte(b.now().UTC().Format(time.RFC3339)))
 	})
 	return "", err
-}
-
-// Records yields the lines of the audit record, oldest first. It holds a read
-// transaction open while it is ranged over.
-func (b *Bolt) Records(context.Context) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		err := boltError(b.db.View(func(tx *bolt.Tx) error {
-			c := tx.Bucket(bucketAudit).Cursor()
-			for k, line := c.First(); k != nil; k, line = c.Next() {
-				if !yield(append([]byte(nil), line...), nil) {
-					return nil
-				}
-			}
-			return nil
-		}))
-		if err != nil {
-			yield(nil, err)
-		}
-	}
 }

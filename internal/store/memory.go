@@ -104,6 +104,9 @@ func (m *Memory) swap(ctx context.Context, r request.Request, fn request.UpdateF
 	if err != nil {
 		return next, err
 	}
+	if len(recs) > 0 {
+		next.Head = head
+	}
 	next.Version = r.Version + 1
 	if err := m.keep(next); err != nil {
 		return next, err
@@ -154,10 +157,12 @@ func (m *Memory) Sweep(context.Context) (int, error) {
 // Check implements request.Store.
 func (m *Memory) Check(context.Context) (string, error) { return "", nil }
 
-// Records yields the lines of the audit record as they were when it was called.
-func (m *Memory) Records(context.Context) iter.Seq2[[]byte, error] {
+// Records yields the lines of the audit record from number from on (0 and 1: all), as
+// they were when it was called, oldest first.
+func (m *Memory) Records(_ context.Context, from uint64) iter.Seq2[[]byte, error] {
 	m.mu.Lock()
-	lines := slices.Clone(m.lines)
+	skip := min(max(from, 1)-1, uint64(len(m.lines)))
+	lines := slices.Clone(m.lines[skip:])
 	m.mu.Unlock()
 	return func(yield func([]byte, error) bool) {
 		for _, l := range lines {

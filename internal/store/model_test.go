@@ -226,7 +226,7 @@ func (p pair) compare(t *testing.T) {
 func lines(t *testing.T, s contract) [][]byte {
 	t.Helper()
 	var all [][]byte
-	for line, err := range s.Records(t.Context()) {
+	for line, err := range s.Records(t.Context(), 1) {
 		if err != nil {
 			t.Fatal(err)
 		}

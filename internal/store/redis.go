@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	mathrand "math/rand/v2"
 	"net"
 	"strconv"
@@ -177,12 +178,11 @@ func (s *Redis) update(ctx context.Context, id request.ID, from func(view) (requ
 		if err != nil {
 			return r, err
 		}
-		next, recs, err := fn(r, v.now)
+		next, lines, err := s.step(v, r, fn)
 		if err != nil {
 			return next, err
 		}
-		next.Version = r.Version + 1
-		swapped, again, err := s.try(ctx, v, r, next, recs)
+		swapped, again, err := s.try(ctx, v, r, next, lines)
 		if err != nil || swapped { // both, where it stands and is not replicated
 			return next, err
 		}
@@ -198,16 +198,26 @@ func (s *Redis) update(ctx context.Context, id request.ID, from func(view) (requ
 	}
 }
 
+// step applies fn to r at the moment of v. Another moment has another head.
+func (s *Redis) step(v view, r request.Request, fn request.UpdateFunc) (next request.Request, lines [][]byte, err error) {
+	next, recs, err := fn(r, v.now)
+	if err != nil {
+		return next, nil, err
+	}
+	next.Version = r.Version + 1
+	if len(recs) == 0 {
+		return next, nil, nil
+	}
+	lines, next.Head, err = s.chain(v.head, recs)
+	return next, lines, err
+}
+
 // errUnsure says that a write may or may not have taken place.
 var errUnsure = errors.New("it is not known whether the write took place")
 
 // try makes one attempt at the swap. It reports whether the swap took place, and
 // whether an answer was lost on the way.
-func (s *Redis) try(ctx context.Context, v view, old, next request.Request, recs []request.Record) (swapped, lost bool, err error) {
-	lines, head, err := s.chain(v.head, recs)
-	if err != nil {
-		return false, false, err
-	}
+func (s *Redis) try(ctx context.Context, v view, old, next request.Request, lines [][]byte) (swapped, lost bool, err error) {
 	body, err := json.Marshal(next)
 	if err != nil {
 		return false, false, fmt.Errorf("encoding request %s: %w", next.ID, err)
@@ -222,7 +232,7 @@ func (s *Redis) try(ctx context.Context, v view, old, next request.Request, recs
 	}
 	args := []any{
 		old.Version, rand.Text(), body, next.Lease.Fence, unixMicro(next.Lease.Until), unixMicro(next.Lease.At),
-		string(next.ID), wake, v.head.Count, v.head.Hash, head.Count, head.Hash, forget,
+		string(next.ID), wake, v.head.Count, v.head.Hash, next.Head.Count, next.Head.Hash, forget,
 	}
 	for _, l := range lines {
 		args = append(args, l)
@@ -254,12 +264,16 @@ func unixMicro(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
-// Records yields the lines of the audit record, oldest first.
-func (s *Redis) Records(ctx context.Context) iter.Seq2[[]byte, error] {
+// Records yields the lines of the audit record from number from on (0 and 1: all),
+// oldest first, a page at a time.
+func (s *Redis) Records(ctx context.Context, from uint64) iter.Seq2[[]byte, error] {
 	const page = 500
 	return func(yield func([]byte, error) bool) {
-		for from := int64(0); ; from += page {
-			lines, err := s.client.LRange(ctx, keyLines, from, from+page-1).Result()
+		if from > math.MaxInt64-page {
+			return
+		}
+		for at := int64(max(from, 1)) - 1; ; at += page {
+			lines, err := s.client.LRange(ctx, keyLines, at, at+page-1).Result()
 			if err != nil {
 				yield(nil, redisError("reading audit lines", err))
 				return

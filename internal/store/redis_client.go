@@ -175,6 +175,15 @@ func (s *Redis) probe(ctx context.Context) error {
 	return err
 }
 
+// Settled returns nil once as many replicas as each write waits for have all that was
+// written before, and request.ErrNotReplicated where they do not say so in time.
+func (s *Redis) Settled(ctx context.Context) error {
+	if s.replicas == 0 {
+		return nil
+	}
+	return s.probe(ctx)
+}
+
 // change sends one command and its WAIT over one connection, since WAIT means nothing
 // on another. It goes past the client of the Cluster, which would send a command again
 // whose answer was lost: then its last error could say that nothing was written.

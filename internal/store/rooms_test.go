@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 
 type contract interface {
 	request.Store
-	Records(ctx context.Context) iter.Seq2[[]byte, error]
+	Records(ctx context.Context, from uint64) iter.Seq2[[]byte, error]
 }
 
 // room is a store behind the contract. It opens empty.
