@@ -32,22 +32,30 @@ type Options struct {
 	// Bindings identifies people by the account they have linked; nil identifies
 	// them by the e-mail address that Slack has confirmed.
 	Bindings Bindings
+	// Protected are the operator's entries: sign-in names, and object ids of users
+	// and of groups.
+	Protected []string
 }
 
 // Directory implements request.Directory on Microsoft Graph. Nothing it learns of
 // people is kept. Safe for concurrent use.
 type Directory struct {
-	vouch    Vouch
-	graph    *entra.API
-	bindings Bindings
+	vouch     Vouch
+	graph     *entra.API
+	bindings  Bindings
+	protected []string
+	watched   []string // what a target's membership in is asked for
 
-	eligibility optional
+	eligibility, assignments, groups optional
 }
 
 // New returns a Directory that asks vouch about Slack users and graph, whose
 // calls are retried as reads, about everything else.
 func New(vouch Vouch, graph *entra.API, o Options) *Directory {
-	return &Directory{vouch: vouch, graph: graph, bindings: o.Bindings}
+	return &Directory{
+		vouch: vouch, graph: graph, bindings: o.Bindings,
+		protected: o.Protected, watched: watched(o.Protected),
+	}
 }
 
 // Caller implements request.Directory: a linked account, or else the one account

@@ -9,6 +9,12 @@ import (
 	"strings"
 )
 
+const (
+	readerRole = "f2ef992c-3afb-46b9-b7cf-a126ee74c451" // Global Reader
+	userRole   = "fe930be7-5e62-47db-91af-98c3a49a38b1" // User Administrator
+	group      = "00000000-0000-0000-0000-0000000000aa"
+)
+
 // check answers checkMemberObjects: "role" if it is about the one role, "roles" if
 // it is about many ids, and "one" if it is about another one.
 func (g *graph) check(r *http.Request, key, body string) (string, http.HandlerFunc) {

@@ -32,6 +32,7 @@ type user struct {
 const (
 	callerFields = "id,userPrincipalName,displayName,userType,creationType,accountEnabled"
 	targetFields = callerFields + ",signInSessionsValidFromDateTime"
+	memberFields = "id,userPrincipalName,userType,creationType,accountEnabled"
 )
 
 // external reports whether the account signs in at another organization.

@@ -69,6 +69,8 @@ func (d *Directory) eligible(ctx context.Context, id string) bool {
 // refusal costs a new token.
 const refusedFor = time.Hour
 
+var errRefusedBefore = errors.New("refused a short while ago: the permission or the license is missing")
+
 // optional is a question that the bot can do without an answer to.
 type optional struct{ refused atomic.Int64 }
 
