@@ -42,6 +42,7 @@ type settings struct {
 	Revoker          string `env:"REVOKER" default:"graph" help:"Who ends the sessions: graph, sharepoint or both."`
 	Disabled         string `env:"DISABLED" default:"false" help:"true: nothing is revoked; whoever asks or confirms is told the cmdlet's result 5."`
 	AllowUnconfirmed string `env:"ALLOW_UNCONFIRMED" default:"false" help:"true: -Confirm:$false runs on one administrator's word, with a reason and a public message that says so loudly."`
+	ProtectedUsers   string `env:"PROTECTED_USERS" help:"Accounts that are never signed out: object ids of users or groups, or sign-in names, separated by commas."`
 
 	RedisURL          string `env:"REDIS_URL" help:"redis://, redis+sentinel:// or redis+cluster:// (rediss for TLS) of the store that several replicas share. Unset: the embedded store. Environment only." secret:""`
 	RedisWaitReplicas string `env:"REDIS_WAIT_REPLICAS" default:"0" help:"How many of Redis's replicas have to have each write before anything is promised or done on the strength of it."`
@@ -67,6 +68,7 @@ type config struct {
 	sharePoint                        string // origin of the admin site; "" if revoker has no use for it and it was not given
 	revoker                           string // graph, sharepoint or both
 	disabled, allowUnconfirmed        bool
+	protected                         []string // sign-in names, and object ids of users and groups
 	redisURL, stateFile, listen       string
 	waitReplicas                      int // of Redis's, for each write
 	ttl, retention                    time.Duration
@@ -125,6 +127,7 @@ func (s *settings) config() (config, error) {
 	s.state(&c, &k)
 	c.disabled = k.boolean("DISABLED", s.Disabled)
 	c.allowUnconfirmed = k.boolean("ALLOW_UNCONFIRMED", s.AllowUnconfirmed)
+	c.protected = k.accounts("PROTECTED_USERS", s.ProtectedUsers)
 	c.listen = s.ListenAddr
 	_, port, err := net.SplitHostPort(c.listen)
 	if _, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil {

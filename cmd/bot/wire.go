@@ -32,7 +32,7 @@ func newBot(c config, st closingStore, transport http.RoundTripper, log *slog.Lo
 	urls := slackapp.NewResponseURLs()
 	service := request.NewService(
 		st,
-		authz.New(slack.Vouch, reads, authz.Options{}),
+		authz.New(slack.Vouch, reads, authz.Options{Protected: c.protected}),
 		newRevoker(c, credential, reads, transport, log),
 		slackapp.NewReporter(slack, urls, request.SideBySide, log),
 		request.Policy{TTL: c.ttl, Channels: c.channels, Disabled: c.disabled, AllowUnconfirmed: c.allowUnconfirmed, Retention: c.retention},
