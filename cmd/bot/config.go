@@ -44,6 +44,7 @@ type settings struct {
 	Revoker          string `env:"REVOKER" default:"graph" help:"Who ends the sessions: graph, sharepoint or both."`
 	Disabled         string `env:"DISABLED" default:"false" help:"true: nothing is revoked; whoever asks or confirms is told the cmdlet's result 5."`
 	AllowUnconfirmed string `env:"ALLOW_UNCONFIRMED" default:"false" help:"true: -Confirm:$false runs on one administrator's word, with a reason and a public message that says so loudly."`
+	ProtectedUsers   string `env:"PROTECTED_USERS" help:"Accounts that are never signed out: object ids of users or groups, or sign-in names, separated by commas."`
 
 	Identity            string `env:"IDENTITY" default:"email" help:"How Slack users are identified: email (the confirmed address of their Slack profile) or link (they sign in to Entra once)."`
 	PublicURL           string `name:"public-url" env:"PUBLIC_URL" help:"Address at which browsers reach this bot, for IDENTITY=link, such as https://bot.contoso.com."`
@@ -87,6 +88,7 @@ type config struct {
 	approvals, approvalsPrivileged    int
 	hourly                            int
 	frozen                            bool
+	protected                         []string // sign-in names, and object ids of users and groups
 	redisURL, stateFile, listen       string
 	waitReplicas                      int // of Redis's, for each write
 	ttl, retention                    time.Duration
@@ -149,6 +151,7 @@ func (s *settings) config() (config, error) {
 	s.audit(&c, &k)
 	c.disabled = k.boolean("DISABLED", s.Disabled)
 	c.allowUnconfirmed = k.boolean("ALLOW_UNCONFIRMED", s.AllowUnconfirmed)
+	c.protected = k.accounts("PROTECTED_USERS", s.ProtectedUsers)
 	c.listen = s.ListenAddr
 	_, port, err := net.SplitHostPort(c.listen)
 	if _, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 )
 
@@ -80,6 +81,27 @@ func (k *check) oneOf(name, value string, choices ...string) string {
 	last := len(choices) - 1
 	k.wrong(name, "must be %s or %s", strings.Join(choices[:last], ", "), choices[last])
 	return choices[0]
+}
+
+var (
+	objectID   = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+	signInName = regexp.MustCompile(`^[^@\s"<>]+@[^@\s"<>.]+(\.[^@\s"<>.]+)+$`)
+)
+
+// accounts returns the object ids and sign-in names that a setting lists.
+func (k *check) accounts(name, value string) []string {
+	var entries []string
+	for entry := range strings.SplitSeq(value, ",") {
+		entry = strings.TrimSpace(entry)
+		switch {
+		case entry == "":
+		case objectID.MatchString(entry) || signInName.MatchString(entry):
+			entries = append(entries, entry)
+		default:
+			k.wrong(name, "has %q, which is neither an object id (Entra admin center: Users or Groups > the account or group > Object ID) nor a sign-in name such as user@contoso.com; separate them by commas", entry)
+		}
+	}
+	return entries
 }
 
 // file checks that the bot could read a file that a setting names.

@@ -81,6 +81,11 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		{"REVOKER=both", "REVOKER is both: SharePoint accepts no token obtained with a client secret (it answers 'Unsupported app only token')"},
 		{"DISABLED=off", "DISABLED must be true or false"},
 		{"ALLOW_UNCONFIRMED=2", "ALLOW_UNCONFIRMED must be true or false"},
+		{"PROTECTED_USERS=mallory", `PROTECTED_USERS has "mallory", which is neither an object id`},
+		{"PROTECTED_USERS=mallory@contoso.com alice@contoso.com", "PROTECTED_USERS has "},
+		{"PROTECTED_USERS=00000000-0000-0000-0000-00000000000a,@contoso.com", `PROTECTED_USERS has "@contoso.com"`},
+		{"PROTECTED_USERS=mallory@contoso", `PROTECTED_USERS has "mallory@contoso"`},
+		{"PROTECTED_USERS=00000000-0000-0000-0000-00000000000", "PROTECTED_USERS has "},
 		{"AZURE_AUTHORITY_HOST=http://127.0.0.1:1", "AZURE_AUTHORITY_HOST must begin with https://"},
 		{"GRAPH_URL=http://graph.contoso.com", "GRAPH_URL must begin with https://"},
 		{"GRAPH_URL=ftp://graph.contoso.com", "GRAPH_URL must be an address"},
@@ -123,7 +128,7 @@ func TestRightSettings(t *testing.T) {
 		"LISTEN_ADDR=127.0.0.1:0", "REQUEST_TTL=24h", "ALLOWED_CHANNELS=C01,G02 C03", "LOG_LEVEL=DEBUG",
 		"AZURE_TENANT_ID=72f988bf-86f1-41af-91ab-2d7cd011db47", "AZURE_USE_MANAGED_IDENTITY=0", "AZURE_CLOUD= UsGov ", "REVOKER=Graph",
 		"SHAREPOINT_ADMIN_URL=https://contoso-admin.sharepoint.com/", "SHAREPOINT_ADMIN_URL=http://127.0.0.1:9",
-		"DISABLED=", "DISABLED= TRUE ", "ALLOW_UNCONFIRMED=1",
+		"DISABLED=", "DISABLED= TRUE ", "ALLOW_UNCONFIRMED=1", "PROTECTED_USERS= ,",
 	} {
 		if _, err := configOf(setting); err != nil {
 			t.Errorf("%s: %v", setting, err)
@@ -132,6 +137,10 @@ func TestRightSettings(t *testing.T) {
 	c, _ := configOf("ALLOWED_CHANNELS=C01, G02")
 	if strings.Join(c.channels, "|") != "C01|G02" {
 		t.Errorf("channels %q", c.channels)
+	}
+	const breakGlass = "6E7B768E-07E2-4810-8459-485F84F8F204"
+	if c, _ := configOf("PROTECTED_USERS=" + breakGlass + " , o'neil@contoso.com,,Break.Glass@contoso.onmicrosoft.com"); strings.Join(c.protected, "|") != breakGlass+"|o'neil@contoso.com|Break.Glass@contoso.onmicrosoft.com" {
+		t.Errorf("protected %q", c.protected)
 	}
 }
 

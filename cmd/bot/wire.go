@@ -43,7 +43,7 @@ func newBot(c config, st closingStore, transport http.RoundTripper, log *slog.Lo
 	}
 	service := request.NewService(
 		st,
-		authz.New(slack.Vouch, reads),
+		authz.New(slack.Vouch, reads, authz.Options{Protected: c.protected}),
 		newRevoker(c, credential, reads, transport, log),
 		slackapp.NewReporter(slack, urls, ticketURL, request.SideBySide, log),
 		c.policy(),

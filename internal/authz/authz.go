@@ -1,7 +1,8 @@
 // Package authz says who a Slack user is in Entra and whether they hold the
-// Global Administrator role now, and to which account a sign-in name belongs.
-// It states facts and fails closed: whoever cannot be found, or cannot be looked
-// up, is nobody. What follows from a fact is judged in request.
+// Global Administrator role now, and what there is to know of the account that a
+// sign-in name belongs to. It states facts and fails closed: whoever cannot be
+// found, or cannot be looked up, is nobody. What follows from a fact is judged in
+// request.
 package authz
 
 import (
@@ -22,28 +23,55 @@ const lookupWithin = 8 * time.Second
 // e-mail address if Slack has nothing against them, else another standing.
 type Vouch func(ctx context.Context, by request.Origin) (standing request.Standing, email string, fault request.Fault)
 
-// Directory implements request.Directory on Microsoft Graph. Nothing it learns
-// is kept. Safe for concurrent use.
+// Bindings says which Entra account a Slack user has proven to be theirs, by its
+// object id; "" if none.
+type Bindings func(ctx context.Context, who request.SlackUser) (objectID string, err error)
+
+// Options are what a Directory can do without.
+type Options struct {
+	// Bindings identifies people by the account they have linked; nil identifies
+	// them by the e-mail address that Slack has confirmed.
+	Bindings Bindings
+	// Protected are the operator's entries: sign-in names, and object ids of users
+	// and of groups.
+	Protected []string
+}
+
+// Directory implements request.Directory on Microsoft Graph. Nothing it learns of
+// people is kept. Safe for concurrent use.
 type Directory struct {
-	vouch Vouch
-	graph *entra.API
+	vouch     Vouch
+	graph     *entra.API
+	bindings  Bindings
+	protected []string
+	watched   []string // what a target's membership in is asked for
+
+	eligibility, assignments, groups optional
 }
 
 // New returns a Directory that asks vouch about Slack users and graph, whose
 // calls are retried as reads, about everything else.
-func New(vouch Vouch, graph *entra.API) *Directory {
-	return &Directory{vouch: vouch, graph: graph}
+func New(vouch Vouch, graph *entra.API, o Options) *Directory {
+	return &Directory{
+		vouch: vouch, graph: graph, bindings: o.Bindings,
+		protected: o.Protected, watched: watched(o.Protected),
+	}
 }
 
-// Caller implements request.Directory: the Slack profile's confirmed e-mail must
-// be the sign-in name or mail of exactly one account, an enabled member.
+// Caller implements request.Directory: a linked account, or else the one account
+// whose sign-in name or mail is the Slack profile's confirmed e-mail. Either has
+// to be an enabled member.
 func (d *Directory) Caller(ctx context.Context, by request.Origin) request.Caller {
 	ctx, cancel := context.WithTimeout(ctx, lookupWithin)
 	defer cancel()
 	c := request.Caller{Slack: by.SlackUser}
-	var email string
-	if c.Standing, email, c.Fault = d.vouch(ctx, by); c.Standing != request.Member {
+	standing, email, f := d.vouch(ctx, by)
+	if d.vouched(standing) != request.Member {
+		c.Standing, c.Fault = standing, f
 		return c
+	}
+	if d.bindings != nil {
+		return d.linked(ctx, c)
 	}
 	users, err := d.byEmail(ctx, email, callerFields)
 	if err != nil {
@@ -54,6 +82,7 @@ func (d *Directory) Caller(ctx context.Context, by request.Origin) request.Calle
 		c.Standing = request.EntraMissing
 		return c
 	case 1:
+		c.Identified = request.ByEmail
 		return d.role(ctx, c, users[0])
 	default:
 		c.Standing = request.EntraAmbiguous
@@ -61,20 +90,94 @@ func (d *Directory) Caller(ctx context.Context, by request.Origin) request.Calle
 	}
 }
 
-// Again implements request.Directory.
+// vouched is a standing as far as it matters here: to whoever has signed in to
+// their account, Slack's e-mail address does not.
+func (d *Directory) vouched(s request.Standing) request.Standing {
+	if d.bindings != nil && (s == request.EmailMissing || s == request.EmailUnconfirmed) {
+		return request.Member
+	}
+	return s
+}
+
+// linked is c as the account that c has linked. That the store could not be asked
+// is a fault of no system that anybody could look up.
+func (d *Directory) linked(ctx context.Context, c request.Caller) request.Caller {
+	id, err := d.bindings(ctx, c.Slack)
+	if err != nil {
+		c.Standing = request.Unverified
+		return c
+	}
+	if id == "" {
+		c.Standing = request.NotLinked
+		return c
+	}
+	u, err := d.user(ctx, id, callerFields)
+	if isNotFound(err) {
+		c.Standing = request.EntraMissing
+		return c
+	}
+	if err != nil {
+		return unverified(c, err)
+	}
+	c.Identified = request.ByLink
+	return d.role(ctx, c, u)
+}
+
+// Again implements request.Directory. What Slack and the link have to say is asked
+// side by side with Graph, and goes first: the word of a Slack user who was
+// deactivated or unlinked meanwhile does not count, whatever their account is.
 func (d *Directory) Again(ctx context.Context, c request.Caller) request.Caller {
 	ctx, cancel := context.WithTimeout(ctx, lookupWithin)
 	defer cancel()
-	again := request.Caller{Slack: c.Slack, ObjectID: c.ObjectID, UPN: c.UPN, Name: c.Name}
+	was := request.Caller{Slack: c.Slack, ObjectID: c.ObjectID, UPN: c.UPN, Name: c.Name, Identified: c.Identified}
+	var again request.Caller
+	var standing request.Standing
+	var f request.Fault
+	var wg sync.WaitGroup
+	wg.Go(func() { again = d.reread(ctx, was) })
+	wg.Go(func() { standing, f = d.stillTheirs(ctx, was) })
+	wg.Wait()
+	if standing != request.Member {
+		was.Standing, was.Fault = standing, f
+		return was
+	}
+	return again
+}
+
+func (d *Directory) reread(ctx context.Context, c request.Caller) request.Caller {
 	u, err := d.user(ctx, c.ObjectID, callerFields)
 	if isNotFound(err) {
-		again.Standing = request.EntraMissing
-		return again
+		c.Standing = request.EntraMissing
+		return c
 	}
 	if err != nil {
-		return unverified(again, err)
+		return unverified(c, err)
 	}
-	return d.role(ctx, again, u)
+	return d.role(ctx, c, u)
+}
+
+// stillTheirs says whether c's Slack user is vouched for and, where people are
+// identified by link, whether theirs still leads to the same account.
+func (d *Directory) stillTheirs(ctx context.Context, c request.Caller) (request.Standing, request.Fault) {
+	bound := c.ObjectID
+	var err error
+	var standing request.Standing
+	var f request.Fault
+	var wg sync.WaitGroup
+	wg.Go(func() { standing, _, f = d.vouch(ctx, request.Origin{SlackUser: c.Slack}) })
+	if d.bindings != nil {
+		wg.Go(func() { bound, err = d.bindings(ctx, c.Slack) })
+	}
+	wg.Wait()
+	switch {
+	case d.vouched(standing) != request.Member:
+		return standing, f
+	case err != nil:
+		return request.Unverified, request.Fault{}
+	case !strings.EqualFold(bound, c.ObjectID):
+		return request.NotLinked, request.Fault{}
+	}
+	return request.Member, request.Fault{}
 }
 
 // role completes c with what the account u is and whether it holds the role.
@@ -88,96 +191,20 @@ func (d *Directory) role(ctx context.Context, c request.Caller, u user) request.
 		c.Standing = request.EntraDisabled
 		return c
 	}
-	holds, meta, err := d.holds(ctx, u.ID, globalAdministrator)
+	in, meta, err := d.memberOf(ctx, "check role", u.ID, globalAdministrator)
 	if err != nil {
 		return unverified(c, err)
 	}
-	c.Standing, c.Administrator, c.Evidence = request.Member, holds, meta.RequestID
+	c.Standing, c.Administrator, c.Evidence = request.Member, in[globalAdministrator], meta.RequestID
+	if !c.Administrator {
+		c.Eligible = d.eligible(ctx, u.ID)
+	}
 	return c
 }
 
 func unverified(c request.Caller, err error) request.Caller {
 	c.Standing, c.Administrator, c.Fault = request.Unverified, false, fault(err)
 	return c
-}
-
-// Target implements request.Directory.
-func (d *Directory) Target(ctx context.Context, name string) request.Target {
-	ctx, cancel := context.WithTimeout(ctx, lookupWithin)
-	defer cancel()
-	u, err := d.user(ctx, name, targetFields)
-	if isNotFound(err) {
-		return request.Target{UPN: name, Account: request.AccountMissing, Fault: fault(err)}
-	}
-	if err != nil {
-		return request.Target{UPN: name, Account: request.AccountUnknown, Fault: fault(err)}
-	}
-	return targetOf(u)
-}
-
-// Mentioned implements request.Directory: a mention of a full member of our own
-// workspace, whose confirmed e-mail address has to lead to exactly one account.
-func (d *Directory) Mentioned(ctx context.Context, who request.Origin) request.Target {
-	ctx, cancel := context.WithTimeout(ctx, lookupWithin)
-	defer cancel()
-	standing, email, f := d.vouch(ctx, who)
-	if standing == request.Unverified {
-		return request.Target{Account: request.AccountUnknown, Standing: standing, Fault: f}
-	}
-	if standing != request.Member {
-		return request.Target{Account: request.AccountUnresolved, Standing: standing, Fault: f}
-	}
-	users, err := d.byEmail(ctx, email, targetFields)
-	switch {
-	case err != nil:
-		return request.Target{Account: request.AccountUnknown, Standing: standing, Fault: fault(err)}
-	case len(users) == 0:
-		return request.Target{Account: request.AccountUnresolved, Standing: request.EntraMissing}
-	case len(users) > 1:
-		return request.Target{Account: request.AccountUnresolved, Standing: request.EntraAmbiguous}
-	}
-	return targetOf(users[0])
-}
-
-// targetOf is u as a target, with the kind of account that it is.
-func targetOf(u user) request.Target {
-	t := request.Target{
-		ObjectID: u.ID, UPN: u.UserPrincipalName, Name: u.DisplayName, Account: request.AccountMember,
-		Enabled: u.AccountEnabled, ValidFrom: u.SignInSessionsValidFrom, AsOf: u.readAt, Evidence: u.requestID,
-	}
-	switch {
-	case strings.EqualFold(u.UserType, "Guest"):
-		t.Account = request.AccountGuest
-	case u.external():
-		t.Account = request.AccountExternal
-	}
-	return t
-}
-
-// byEmail returns every account whose sign-in name or mail is email, with fields.
-func (d *Directory) byEmail(ctx context.Context, email, fields string) ([]user, error) {
-	var byUPN user
-	var byMail []user
-	var upnErr, mailErr error
-	var wg sync.WaitGroup
-	wg.Go(func() { byUPN, upnErr = d.user(ctx, email, fields) })
-	wg.Go(func() { byMail, mailErr = d.usersByMail(ctx, email, fields) })
-	wg.Wait()
-	if isNotFound(upnErr) {
-		upnErr = nil
-	}
-	if err := errors.Join(upnErr, mailErr); err != nil {
-		return nil, err
-	}
-	seen := map[string]bool{"": true}
-	var all []user
-	for _, u := range append(byMail, byUPN) {
-		if !seen[u.ID] {
-			seen[u.ID] = true
-			all = append(all, u)
-		}
-	}
-	return all, nil
 }
 
 // fault reduces an error to what may be shown.

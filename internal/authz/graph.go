@@ -13,10 +13,6 @@ import (
 	"github.com/revoke-session/revoke-session/internal/entra"
 )
 
-// globalAdministrator is the role template id of Global Administrator, the same
-// in every tenant (learn.microsoft.com/entra/identity/role-based-access-control/permissions-reference).
-const globalAdministrator = "62e90394-69f5-4237-9190-012177145e10"
-
 // user holds the properties asked for with $select; accountEnabled, userType,
 // creationType and signInSessionsValidFromDateTime come only when asked for
 // (learn.microsoft.com/graph/api/resources/user).
@@ -36,6 +32,7 @@ type user struct {
 const (
 	callerFields = "id,userPrincipalName,displayName,userType,creationType,accountEnabled"
 	targetFields = callerFields + ",signInSessionsValidFromDateTime"
+	memberFields = "id,userPrincipalName,userType,creationType,accountEnabled"
 )
 
 // external reports whether the account signs in at another organization.
@@ -99,23 +96,4 @@ func (d *Directory) usersByMail(ctx context.Context, email, fields string) ([]us
 		page.Value[i].readAt, page.Value[i].requestID = meta.Date, meta.RequestID
 	}
 	return page.Value, nil
-}
-
-// holds reports whether a user holds a directory role now, directly, through a
-// role-assignable group, or activated in PIM; eligible is not holding. The call
-// takes role template ids and is transitive
-// (learn.microsoft.com/graph/api/directoryobject-checkmemberobjects).
-func (d *Directory) holds(ctx context.Context, id, role string) (bool, entra.Meta, error) {
-	in := map[string][]string{"ids": {role}}
-	var out struct {
-		Value []string `json:"value"`
-	}
-	meta, err := d.graph.Do(ctx, "check role", http.MethodPost, userPath(id)+"/checkMemberObjects", in, &out)
-	if err != nil {
-		return false, meta, fmt.Errorf("checking role: %w", err)
-	}
-	if out.Value == nil {
-		return false, meta, incomplete("check role", meta)
-	}
-	return slices.Contains(out.Value, role), meta, nil
 }

@@ -7,7 +7,8 @@ Registers the bot in Microsoft Entra ID with Microsoft Graph PowerShell.
 
 .DESCRIPTION
 Makes an app registration, its service principal, the application permissions of
-required-resource-access.json with consent, and one client secret. Explanations go
+required-resource-access.json with consent (with -Optional also those of
+optional-resource-access.json), and one client secret. Explanations go
 to the information stream; the output is three lines for .env, the secret among
 them, shown this once.
 
@@ -26,7 +27,10 @@ param(
     [string] $AppName = 'Revoke Session',
 
     [ValidateRange(1, 24)]
-    [int] $SecretMonths = 6
+    [int] $SecretMonths = 6,
+
+    # Also the permissions that README.md calls optional.
+    [switch] $Optional
 )
 
 Set-StrictMode -Version Latest
@@ -45,7 +49,15 @@ function Invoke-WithRetry([scriptblock] $Call) {
     }
 }
 
-$permissions = Get-Content -Raw (Join-Path $PSScriptRoot 'required-resource-access.json') | ConvertFrom-Json
+$files = @('required-resource-access.json')
+if ($Optional) { $files += 'optional-resource-access.json' }
+# One entry per API, as the app registration wants it, whichever file a permission is in.
+$permissions = @(
+    $files | ForEach-Object { Get-Content -Raw (Join-Path $PSScriptRoot $_) | ConvertFrom-Json } | ForEach-Object { $_ } |
+        Group-Object resourceAppId | ForEach-Object {
+            [pscustomobject]@{ resourceAppId = $_.Name; resourceAccess = @($_.Group.resourceAccess) }
+        }
+)
 
 Connect-MgGraph -TenantId $TenantId -NoWelcome -Scopes @(
     'Application.ReadWrite.All'

@@ -12,6 +12,7 @@
 #
 #   APP_NAME=...      display name (default: Revoke Session)
 #   SECRET_MONTHS=... how long the secret lasts (default: 6)
+#   OPTIONAL=true     the permissions of optional-resource-access.json as well
 #
 # Running it again with an app of that name already there changes no credential: it
 # stops and says how to make a new secret.
@@ -19,7 +20,16 @@ set -euo pipefail
 
 app_name=${APP_NAME:-Revoke Session}
 secret_months=${SECRET_MONTHS:-6}
-permissions=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/required-resource-access.json
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+permissions=("$here/required-resource-access.json")
+case ${OPTIONAL:-false} in
+    true) permissions+=("$here/optional-resource-access.json") ;;
+    false) ;;
+    *)
+        printf 'grant.sh: OPTIONAL must be true or false\n' >&2
+        exit 1
+        ;;
+esac
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "grant.sh: $*"; exit 1; }
@@ -41,7 +51,9 @@ retry() {
 }
 
 command -v az >/dev/null || die "needs the Azure CLI: https://learn.microsoft.com/cli/azure/install-azure-cli"
-[ -r "$permissions" ] || die "cannot read $permissions"
+for file in "${permissions[@]}"; do
+    [ -r "$file" ] || die "cannot read $file"
+done
 tenant=$(az account show --query tenantId --output tsv 2>/dev/null) ||
     die "not signed in: az login --tenant <your tenant> --allow-no-subscriptions"
 expires=$(in_months "$secret_months") || die "SECRET_MONTHS=$secret_months is not a number of months"
@@ -60,19 +72,20 @@ client=$(az ad app create --display-name "$app_name" --sign-in-audience AzureADM
 say "2. Service principal: the app's account in this tenant."
 retry az ad sp create --id "$client" --output none
 
-say "3. Permissions, from required-resource-access.json (a role is an application permission)."
+say "3. Permissions, from ${permissions[*]##*/} (a role is an application permission)."
 # Prints one line per permission: <resource app id> <role id>=Role
 list_permissions() {
     if command -v jq >/dev/null; then
-        jq -r '.[] | .resourceAppId as $api | .resourceAccess[] | "\($api) \(.id)=\(.type)"' "$permissions"
+        jq -r '.[] | .resourceAppId as $api | .resourceAccess[] | "\($api) \(.id)=\(.type)"' "${permissions[@]}"
     else
         python3 -c 'import json, sys
-for api in json.load(open(sys.argv[1])):
-    for access in api["resourceAccess"]:
-        print(api["resourceAppId"], access["id"] + "=" + access["type"])' "$permissions"
+for name in sys.argv[1:]:
+    for api in json.load(open(name)):
+        for access in api["resourceAccess"]:
+            print(api["resourceAppId"], access["id"] + "=" + access["type"])' "${permissions[@]}"
     fi
 }
-lines=$(list_permissions) || die "needs jq or python3 to read $permissions"
+lines=$(list_permissions) || die "needs jq or python3 to read ${permissions[*]##*/}"
 while read -r api permission; do
     az ad app permission add --id "$client" --api "$api" --api-permissions "$permission" --output none
     say "   $permission"
