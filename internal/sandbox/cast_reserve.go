@@ -13,7 +13,7 @@ func newReserve(now time.Time, cast []*person) []*person {
 	joined := joinedAt(now)
 	carol := newMember(joined, "carol", "6a0d9f35-b714-4e82-8c5b-3f91d7e2a460", "Carol", "Identity administrator")
 	carol.slack.color, carol.entra.role = "2b8a3e", true
-	peggy := newMember(joined, "peggy", "f4b82c16-3e9d-4705-a1f8-5c60d9e7b32a", "Peggy", "Identity administrator")
+	peggy := newMember(joined, "peggy", "f4b82c16-3e9d-4705-a1f8-5c60d9e7b32a", "Peggy", "Identity engineer")
 	peggy.slack.color, peggy.entra.eligible = "c2255c", []string{globalAdministratorTemplate}
 	dave := newMember(joined, "dave", "92e57d0b-6c48-4f31-b0a9-e81d3f5c7426", "Dave", "Identity administrator")
 	dave.slack.color, dave.slack.deleted, dave.entra.role = "e67700", true, true
