@@ -43,7 +43,7 @@ func newBot(c config, st closingStore, transport http.RoundTripper, log *slog.Lo
 	}
 	service := request.NewService(
 		st,
-		authz.New(slack.Vouch, reads, authz.Options{Protected: c.protected}),
+		authz.New(slack.Vouch, reads, authz.Options{Protected: c.protected, Bindings: c.bindings(st)}),
 		newRevoker(c, credential, reads, transport, log),
 		slackapp.NewReporter(slack, urls, ticketURL, request.SideBySide, log),
 		c.policy(),
@@ -72,6 +72,14 @@ func (c config) policy() request.Policy {
 		Approvals: c.approvals, ApprovalsPrivileged: c.approvalsPrivileged, StepUp: c.stepUp, Hourly: c.hourly,
 		Frozen: c.frozen, Links: c.links,
 	}
+}
+
+// bindings reads people's links; nil where they are identified by e-mail.
+func (c config) bindings(st request.Store) authz.Bindings {
+	if !c.links {
+		return nil
+	}
+	return func(ctx context.Context, who request.SlackUser) (string, error) { return request.LinkOf(ctx, st, who) }
 }
 
 // newRevoker makes the revoker that the settings chose.
