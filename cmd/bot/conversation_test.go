@@ -72,6 +72,7 @@ type story struct {
 	stopped       chan error
 	extra         []string // settings of the script
 	lastCard      sandbox.Message
+	lastTicket    string            // that was used
 	seen          sandbox.Message   // a card as somebody still has it before their eyes
 	values        map[string]string // button label -> value of the last card, for presses on a closed one
 	actions       map[string]string
@@ -94,8 +95,14 @@ func (s *story) beginAs(credential string) error {
 }
 
 func (s *story) start() error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.base = "http://" + l.Addr().String()
+	s.world.RegisterRedirect(s.base + "/link/callback")
 	var set settings
-	set.assign(append(append(s.world.Env(), "STATE_FILE="+filepath.Join(s.dir, "state.db"), "REDIS_URL="+s.redisURL), s.extra...))
+	set.assign(append(append(s.world.Env(), "STATE_FILE="+filepath.Join(s.dir, "state.db"), "REDIS_URL="+s.redisURL, "PUBLIC_URL="+s.base), s.extra...))
 	c, err := set.config()
 	if err != nil {
 		return err
@@ -113,11 +120,6 @@ func (s *story) start() error {
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	s.base = "http://" + l.Addr().String()
 	s.world.SetBot(s.base)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop, s.stopped = cancel, make(chan error, 1)
@@ -206,8 +208,11 @@ func verbs() map[string]func(*testscript.TestScript, bool, []string) {
 		"sp":      sharePointVerb,
 		"rename":  renameVerb,
 		"log":     logVerb,
+		"join":    joinVerb,
+		"slack":   slackVerb,
+		"freeze":  freezeVerb,
 	}
-	for _, person := range []string{"alice", "bob", "heidi", "grace", "oscar", "mallory"} {
+	for _, person := range []string{"alice", "bob", "heidi", "grace", "oscar", "mallory", "carol", "peggy", "dave", "trent", "alice2", "robot"} {
 		cmds[person] = personVerb(person)
 	}
 	return cmds
@@ -247,6 +252,8 @@ func personVerb(person string) func(*testscript.TestScript, bool, []string) {
 				times = number(ts, args[2])
 			}
 			s.click(ts, neg, person, card, args[1], times)
+		case len(args) >= 4 && args[0] == "signs" && args[1] == "in":
+			s.signsIn(ts, person, args[2:])
 		case len(args) >= 3 && args[0] == "is" && args[1] == "told":
 			times := 1
 			if len(args) == 4 {

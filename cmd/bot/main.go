@@ -26,6 +26,8 @@ const (
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Run the bot. All settings come from the environment."`
 	Audit   auditCommand   `cmd:"" help:"Verify and export the record of what was decided and done."`
+	Links   linksCommand   `cmd:"" help:"List and remove the links between Slack users and Entra accounts."`
+	Thaw    thawCommand    `cmd:"" help:"End a freeze that somebody has typed in Slack."`
 	Sandbox sandboxCommand `cmd:"" help:"Try the bot against stand-ins for Slack and Microsoft, on a page in your browser."`
 
 	Version kong.VersionFlag `help:"Print the version and exit."`

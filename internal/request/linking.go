@@ -19,6 +19,47 @@ func LinkOf(ctx context.Context, st Store, u SlackUser) (string, error) {
 	return r.Note.Link.ObjectID, nil
 }
 
+// LinkedUser is a Slack user with the account that they are linked to.
+type LinkedUser struct {
+	User SlackUser
+	Bound
+}
+
+// LinksOf lists all links of a store.
+func LinksOf(ctx context.Context, st Store) ([]LinkedUser, error) {
+	ids, err := st.Open(ctx) // links are looked at again and again, so they all are due some time
+	if err != nil {
+		return nil, fmt.Errorf("listing links: %w", err)
+	}
+	var all []LinkedUser
+	for _, id := range ids {
+		who, ok := linkedUser(id)
+		if !ok {
+			continue
+		}
+		r, err := st.Get(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("reading link: %w", err)
+		}
+		all = append(all, LinkedUser{who, r.Note.Link})
+	}
+	return all, nil
+}
+
+// RemoveLink is the operator's way to end a link. It reports whether there was one.
+func RemoveLink(ctx context.Context, st Store, u SlackUser) (bool, error) {
+	_, err := st.Update(ctx, linkNote(u), func(r Request, now time.Time) (Request, []Record, error) {
+		return Policy{}.Next(r, Unlinking{By: Caller{Slack: u}}, now)
+	})
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNothingToDo) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("removing link: %w", err)
+	}
+	return true, nil
+}
+
 // Once returns ErrUsed if it was called with the same key before.
 func (s *Service) Once(ctx context.Context, key string) error {
 	err := s.store.Create(ctx, Request{ID: ID("note/used/" + key), State: Noted}, func(r Request, now time.Time) (Request, []Record, error) {
