@@ -65,8 +65,9 @@ type Head struct {
 }
 
 // Chain turns records into the lines that follow head, each naming the hash of
-// the line before it, and returns the new head. It is pure; the store calls it
-// inside the atomic write, possibly several times.
+// the line before it, and returns the new head. There may be lines of the chain's own
+// behind them, such as a checkpoint. It is pure; the store calls it inside the atomic
+// write, possibly several times.
 type Chain func(head Head, records []Record) (lines [][]byte, next Head, err error)
 
 func (c Caller) actor() Actor {
