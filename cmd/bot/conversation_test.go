@@ -72,7 +72,7 @@ type story struct {
 	stopped       chan error
 	extra         []string // settings of the script
 	lastCard      sandbox.Message
-	lastTicket    string            // that was used
+	usedTicket    string
 	seen          sandbox.Message   // a card as somebody still has it before their eyes
 	values        map[string]string // button label -> value of the last card, for presses on a closed one
 	actions       map[string]string

@@ -183,7 +183,11 @@ func (s *Service) tend(ctx context.Context, r Request) (Request, error) {
 	defer cancel()
 	standing := Unverified
 	s.guarded(func() { standing, _ = s.directory.Standing(ctx, Origin{SlackUser: who}) })
-	return s.apply(ctx, r, Rechecked{standing})
+	next, err := s.apply(ctx, r, Rechecked{standing})
+	if err == nil && next.Note.Link.ObjectID == "" {
+		s.log.Info("a link has ended with its Slack account", "slack_user", who.User, "standing", standing)
+	}
+	return next, err
 }
 
 // spread brings the freeze to all open cards, so that each says so.

@@ -23,14 +23,14 @@ func digestOf(text string, blocks slack.Blocks) string {
 	}
 	write(clip(text, maxText))
 	blob, err := json.Marshal(blocks.BlockSet)
-	var any any
+	var decoded any
 	if err == nil {
-		err = json.Unmarshal(blob, &any)
+		err = json.Unmarshal(blob, &decoded)
 	}
 	if err != nil { // of blocks that no encoder takes
 		write(err.Error())
 	}
-	walk(any, write)
+	walk(decoded, write)
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
