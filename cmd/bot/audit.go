@@ -22,9 +22,10 @@ import (
 )
 
 type auditCommand struct {
-	Verify auditVerifyCommand `cmd:"" help:"Verify a copy of the record, without a network. Exit code 1: it is broken, or has forked."`
-	Export auditExportCommand `cmd:"" help:"Write the record from the store that REDIS_URL or STATE_FILE names."`
-	Key    auditKeyCommand    `cmd:"" help:"Make a key that signs checkpoints of the record, and the one that verifies them."`
+	Verify    auditVerifyCommand    `cmd:"" help:"Verify a copy of the record, without a network. Exit code 1: it is broken, or has forked."`
+	Export    auditExportCommand    `cmd:"" help:"Write the record from the store that REDIS_URL or STATE_FILE names."`
+	Reconcile auditReconcileCommand `cmd:"" help:"Compare a copy of the record with the chat: cards and results that were deleted or edited are named. Exit code 1: there are some."`
+	Key       auditKeyCommand       `cmd:"" help:"Make a key that signs checkpoints of the record, and the one that verifies them."`
 }
 
 type auditKeyCommand struct{}
