@@ -52,6 +52,18 @@ func TestServeWarnsWithoutAKey(t *testing.T) {
 	checkStop(t, p)
 }
 
+func TestServeSaysThatEmailIsWeaker(t *testing.T) {
+	t.Parallel()
+	const warning = "people are identified by the e-mail address"
+	for identity, want := range map[string]int{"email": 1, "link": 0} {
+		_, p := startIn(t, "secret", "IDENTITY="+identity, "PUBLIC_URL=https://bot.contoso.com")
+		if n := strings.Count(p.out.String(), warning); n != want {
+			t.Errorf("IDENTITY=%s: %d warnings, want %d:\n%s", identity, n, want, p.out)
+		}
+		checkStop(t, p)
+	}
+}
+
 // readiness is what /readyz says.
 func readiness(t *testing.T, base string) string {
 	t.Helper()

@@ -41,7 +41,7 @@ func TestDocsNameEverySetting(t *testing.T) {
 func TestDocsLinksLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#]+)\)`)
 	for _, file := range []string{
-		"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/command.md", "docs/operations.md", "manifests/slack/README.md", "manifests/entra/README.md",
+		"README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/command.md", "docs/operations.md", "docs/security.md", "manifests/slack/README.md", "manifests/entra/README.md",
 	} {
 		for _, m := range link.FindAllStringSubmatch(read(t, file), -1) {
 			if strings.HasPrefix(m[1], "http") {
@@ -75,4 +75,46 @@ func read(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// Every row of the threat model names tests, and they exist.
+func TestSecurityNamesTestsThatExist(t *testing.T) {
+	var sources strings.Builder
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			text, err := os.ReadFile(path)
+			sources.Write(text)
+			return err
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for line := range strings.Lines(read(t, "docs/security.md")) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) < 3 || strings.HasPrefix(cells[1], "---") {
+			continue
+		}
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[len(cells)-1], -1) {
+			name := m[1]
+			switch {
+			case strings.HasPrefix(name, "Test"), strings.HasPrefix(name, "Fuzz"):
+				if !strings.Contains(sources.String(), "\nfunc "+name+"(") {
+					t.Errorf("%s is named, and does not exist", name)
+				}
+			case strings.HasSuffix(name, ".txt"):
+				read(t, "cmd/bot/testdata/"+name)
+			case strings.HasPrefix(name, "thread_"), strings.HasPrefix(name, "card_"):
+				read(t, "internal/slackapp/testdata/golden/"+name+".json")
+			default:
+				continue
+			}
+			named++
+		}
+	}
+	if named < 80 {
+		t.Errorf("%d tests are named, which is fewer than there are rows for", named)
+	}
 }

@@ -19,6 +19,9 @@ import (
 type sandboxCommand struct {
 	Page    string `default:"127.0.0.1:8090" help:"Address of the page."`
 	Revoker string `enum:"graph,sharepoint,both" default:"graph" help:"Who ends the sessions: graph, sharepoint or both."`
+	// Identity and StepUp are bot serve's.
+	Identity string `enum:"email,link" default:"email" help:"How people are identified: email, or link to sign in once."`
+	StepUp   string `enum:"never,privileged,always" default:"never" help:"Whether Confirm asks for a fresh sign-in; needs --identity=link."`
 }
 
 // Run is kong's entry: the production bot against stand-ins in this process.
@@ -39,8 +42,15 @@ func (s *sandboxCommand) Run(ctx context.Context, stdout io.Writer, logs logTo) 
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listening: %w", err)
+	}
+	public := "http://" + l.Addr().String()
+	world.RegisterRedirect(public + "/link/callback")
 	var set settings
-	set.assign(append(world.Env(), "STATE_FILE="+filepath.Join(dir, "state.db"), "REVOKER="+s.Revoker))
+	set.assign(append(world.Env(), "STATE_FILE="+filepath.Join(dir, "state.db"), "REVOKER="+s.Revoker,
+		"IDENTITY="+s.Identity, "STEP_UP="+s.StepUp, "PUBLIC_URL="+public))
 	c, err := set.config()
 	if err != nil {
 		return err
@@ -57,12 +67,11 @@ func (s *sandboxCommand) Run(ctx context.Context, stdout io.Writer, logs logTo) 
 	if err != nil {
 		return err
 	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return errors.Join(fmt.Errorf("listening: %w", err), b.close())
-	}
-	world.SetBot("http://" + l.Addr().String())
+	world.SetBot(public)
 	fmt.Fprintf(stdout, "Sandbox: %s\n", world.PageURL())
+	if s.Identity == "link" {
+		fmt.Fprintln(stdout, "Signing in leads to a stand-in for Microsoft's page, whose certificate your browser will not know.")
+	}
 	fmt.Fprintln(stdout, "Try: as alice send /revoke-session mallory@contoso.com, become bob, press Confirm. Ctrl-C ends it; nothing is kept.")
 	return b.serve(ctx, l)
 }

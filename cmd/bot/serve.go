@@ -42,6 +42,9 @@ func (s *serveCommand) Run(ctx context.Context, parsed *kong.Context, logs logTo
 	if c.auditSigner == nil {
 		log.Warn("checkpoints of the record are not signed: set AUDIT_KEY to a key of bot audit key")
 	}
+	if !c.links {
+		log.Warn("people are identified by the e-mail address of their Slack profile: whoever can change it could pass for an administrator; with IDENTITY=link they sign in to Entra")
+	}
 	st, err := openStore(c)
 	if err != nil {
 		return err

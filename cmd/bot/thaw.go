@@ -69,7 +69,7 @@ func (t *thawCommand) Run(ctx context.Context, parsed *kong.Context, stdout io.W
 }
 
 type linksCommand struct {
-	List   linksListCommand   `cmd:"" default:"1" help:"List which Slack users are linked to which Entra accounts."`
+	List   linksListCommand   `cmd:"" default:"withargs" help:"List which Slack users are linked to which Entra accounts."`
 	Remove linksRemoveCommand `cmd:"" help:"Remove the link of a Slack user."`
 }
 
