@@ -52,6 +52,7 @@ func (s *simulation) check() {
 		}
 		s.checkRecords(r, entries[id])
 	}
+	s.checkFrozen()
 	s.checkOrphans()
 	if s.plan.promised {
 		s.checkAccepted(entries)
@@ -60,6 +61,22 @@ func (s *simulation) check() {
 		if _, known := s.store.latest[e.claim.id]; !known && s.plan.promised {
 			s.violate("effect", "for %s, which nobody knows", e.claim.id)
 		}
+	}
+}
+
+// checkFrozen: once a freeze is promised nothing is sent any more, but by a process that
+// had begun and was frozen itself.
+func (s *simulation) checkFrozen() {
+	for _, w := range s.store.writes {
+		if !w.r.Note.Freeze.On {
+			continue
+		}
+		for _, e := range s.tenant.effects {
+			if e.sent.After(w.at.Add(2*time.Minute)) && s.plan.promised {
+				s.violate("frozen", "%s was sent at %v, after everything was frozen at %v", e.claim.id, e.sent, w.at)
+			}
+		}
+		return
 	}
 }
 
@@ -84,7 +101,7 @@ func (s *simulation) checkRecord() map[request.ID][]audit.Entry {
 	return entries
 }
 
-var finals = []request.State{request.Done, request.Planned, request.Refused, request.Canceled, request.Expired}
+var finals = []request.State{request.Done, request.Planned, request.Answered, request.Refused, request.Canceled, request.Expired}
 
 // checkEnd: everything ends, and nothing is left to do.
 func (s *simulation) checkEnd(r request.Request) {

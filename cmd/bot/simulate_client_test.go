@@ -126,4 +126,4 @@ func constantly(next request.Request, recs []request.Record) request.UpdateFunc 
 }
 
 // Open implements request.Store.
-func (c *client) Open(context.Context) ([]request.ID, error) { return nil, nil }
+func (c *client) Open(ctx context.Context) ([]request.ID, error) { return c.p.s.store.memory.Open(ctx) }

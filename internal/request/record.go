@@ -30,8 +30,10 @@ type Record struct {
 	Approvers []Actor   `json:"approvers,omitempty"` // who had confirmed by then
 	Target    string    `json:"target,omitempty"`    // its object id
 	TargetUPN string    `json:"target_upn,omitempty"`
-	Named     string    `json:"named,omitempty"` // the target as typed, where no account was found for it
-	Plan      string    `json:"plan,omitempty"`  // the plan's code
+	// TargetSlack is the target's Slack user id, where they were mentioned.
+	TargetSlack string `json:"target_slack,omitempty"`
+	Named       string `json:"named,omitempty"` // the target as typed, where no account was found for it
+	Plan        string `json:"plan,omitempty"`  // the plan's code
 	// Justification is the requester's -Reason.
 	Justification string   `json:"justification,omitempty"`
 	Unconfirmed   bool     `json:"unconfirmed,omitempty"` // no second person's word was needed
@@ -87,7 +89,7 @@ func (r Request) record(event string, actor Caller, now time.Time) Record {
 	return Record{
 		Time: now.UTC(), Request: r.ID, Event: event, State: r.State, Actor: actor.actor(),
 		Requester: r.Requester.actor(), Approvers: actors(r.Approvers),
-		Target: r.Target.ObjectID, TargetUPN: r.Target.UPN, Plan: r.Plan.Code(),
+		Target: r.Target.ObjectID, TargetUPN: r.Target.UPN, TargetSlack: r.Command.Mention, Plan: r.Plan.Code(),
 		Named: r.named(), Justification: r.Command.Reason, Unconfirmed: r.Command.Unconfirmed && r.Authorized(),
 		Channel: r.Origin.Channel, Message: r.Card.TS,
 	}

@@ -146,16 +146,12 @@ func (s *Service) judge(ctx context.Context, r Request) (Request, error) {
 func (s *Service) execute(ctx context.Context, r Request) (Request, error) {
 	// An attempt that Microsoft cleanly refused for now has had no effect.
 	resumed := r.State == Executing && (r.RunAt.IsZero() || r.SoFar.Unsure)
-	frozen, err := s.frozen(ctx)
-	if err != nil {
-		return r, err
-	}
 	began := time.Now() // before the write from which the lease is counted
-	next, err := s.apply(ctx, r, Started{Plan: s.plan(r.Target), Frozen: frozen})
+	next, err := s.start(ctx, r, Started{Plan: s.plan(r.Target)})
 	if errors.Is(err, ErrStale) {
 		e := s.lookAgain(ctx, r)
 		began = time.Now()
-		next, err = s.apply(ctx, r, Started{Plan: s.plan(e.Target), Evidence: e, Frozen: frozen})
+		next, err = s.start(ctx, r, Started{Plan: s.plan(e.Target), Evidence: e})
 	}
 	if err != nil || next.State != Executing {
 		return next, err
@@ -175,6 +171,15 @@ func (s *Service) execute(ctx context.Context, r Request) (Request, error) {
 		return after, err
 	}
 	return s.apply(ctx, after, Reported{was})
+}
+
+// start writes that an attempt begins, unless everything was frozen the moment before.
+func (s *Service) start(ctx context.Context, r Request, e Started) (Request, error) {
+	var err error
+	if e.Frozen, err = s.frozen(ctx); err != nil {
+		return r, err
+	}
+	return s.apply(ctx, r, e)
 }
 
 func (s *Service) revoke(ctx context.Context, r Request, resumed bool) Outcome {

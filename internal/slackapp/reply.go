@@ -107,6 +107,18 @@ func (rp *Reporter) answerTo(r request.Request, a request.Reply) message {
 	return m
 }
 
+// wayTo leads to a card, where Slack says how. Words have to do otherwise.
+func (rp *Reporter) wayTo(ctx context.Context, card request.Other) string {
+	if card.TS == "" {
+		return ""
+	}
+	link, err := rp.slack.reads.GetPermalinkContext(ctx, &slack.PermalinkParameters{Channel: card.Channel, Ts: card.TS})
+	if err != nil {
+		return ""
+	}
+	return " <" + esc(link) + "|Open the card>"
+}
+
 // signInAction names the button that leads to the bot's own pages. Slack delivers its
 // press as well, which means nothing.
 const signInAction = "sign-in"
@@ -117,6 +129,9 @@ const signInAction = "sign-in"
 // ever work.
 func (rp *Reporter) reply(ctx context.Context, r request.Request, a request.Reply) (settled bool, retryAfter time.Duration) {
 	msg := rp.answerTo(r, a)
+	if a.Reason == request.AskedBefore {
+		msg.text += rp.wayTo(ctx, r.Other)
+	}
 	log := rp.log.With("request", r.ID, "slack_user", a.To.User, "reason", a.Reason)
 	byMessage := a.Reason == request.ResultByMessage
 	if !byMessage {
