@@ -18,6 +18,16 @@ type mutantStore struct {
 	skip   func(old, next request.Request) bool // writes that it only claims to have made
 	boast  bool                                 // takes no write for a success
 	twice  bool                                 // writes records so
+	thawed bool                                 // knows of no freeze
+}
+
+// Get implements request.Store.
+func (u *mutantStore) Get(ctx context.Context, id request.ID) (request.Request, error) {
+	r, err := u.Store.Get(ctx, id)
+	if u.thawed {
+		r.Note.Freeze = request.FreezeOf{}
+	}
+	return r, err
 }
 
 // updates makes the store of a mutation.
@@ -77,6 +87,13 @@ func (u *mutantStore) Update(ctx context.Context, id request.ID, fn request.Upda
 func noLease(_, next request.Request, now time.Time) request.Request {
 	if next.Lease.Fence != "" {
 		next.Lease.Until = now
+	}
+	return next
+}
+
+func oneIsEnough(old, next request.Request, now time.Time) request.Request {
+	if next.State == request.Pending && len(next.Approvers) > len(old.Approvers) {
+		next.State, next.ApprovedAt, next.Due = request.Approved, now, now
 	}
 	return next
 }
