@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -41,6 +42,9 @@ func (s storeSettings) store() (closingStore, error) {
 	all.audit(&c, &k)
 	if k.problems != nil {
 		return nil, &settingsError{k.problems}
+	}
+	if _, err := os.Stat(c.stateFile); c.redisURL == "" && err != nil { // opening it would make a new one
+		return nil, fmt.Errorf("STATE_FILE: there is no store to look into: %w", err)
 	}
 	return openStore(c)
 }

@@ -63,6 +63,10 @@ func TestThawAndLinks(t *testing.T) {
 	if err := s.halt(); err != nil {
 		t.Fatal(err)
 	}
+	var out bytes.Buffer
+	if code := run(ctx, []string{"thaw", "--state-file=" + filepath.Join(t.TempDir(), "other.db")}, &out, &out); code != exitFailure || !strings.Contains(out.String(), "there is no store to look into") {
+		t.Errorf("thaw of nothing: exit %d, %s", code, &out)
+	}
 	bob := "T0CONTOSO/U0BOB042"
 	for _, step := range []struct {
 		args []string
@@ -91,4 +95,52 @@ func TestThawAndLinks(t *testing.T) {
 			t.Errorf("%d lines of %s", strings.Count(record, event), event)
 		}
 	}
+}
+
+// A store in which nothing was ever frozen has nothing to thaw.
+func TestThawOfAWarmStore(t *testing.T) {
+	s := newStory(t.TempDir())
+	if err := s.begin(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.close() })
+	if err := s.halt(); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if code := run(t.Context(), []string{"thaw", "--state-file=" + filepath.Join(s.dir, "state.db")}, &out, &out); code != exitOK || !strings.Contains(out.String(), "Nothing was frozen") {
+		t.Errorf("exit %d, %s", code, &out)
+	}
+}
+
+// What is kept beside requests has no buttons, and a press that names it is answered.
+func TestPressOnANote(t *testing.T) {
+	s := newStory(t.TempDir())
+	if err := s.begin(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.close() })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := s.world.Say(ctx, "alice", incident, "/revoke-session freeze"); err != nil {
+		t.Fatal(err)
+	}
+	told := func(text string) {
+		t.Helper()
+		if _, err := s.world.Await(ctx, func(state sandbox.State) bool {
+			for _, e := range state.Ephemerals {
+				if strings.Contains(e.Plain, text) {
+					return true
+				}
+			}
+			return false
+		}); err != nil {
+			t.Fatalf("nobody was told %q", text)
+		}
+	}
+	told("Frozen: nothing is run")
+	if d, err := s.world.PressValue(ctx, "bob", incident, "1.1", "confirm", "note/freeze"); err != nil || d.Status != http.StatusOK {
+		t.Fatalf("press: %+v, %v", d, err)
+	}
+	told("I don't know this card or button")
 }

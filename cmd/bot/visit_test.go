@@ -87,10 +87,14 @@ func ticketOf(state sandbox.State, person, label string) string {
 	return ""
 }
 
-// signsInVerb: <person> signs in [as other] 'label' [agrees] 'regexp': follows the newest button of
+// signsIn: <person> signs in [again] [as other] 'label' [agrees] 'regexp': follows the newest button of
 // that label, signs in to Microsoft, and reads the page; with agrees, presses its
 // button first.
 func (s *story) signsIn(ts *testscript.TestScript, person string, args []string) {
+	again := len(args) > 2 && args[0] == "again"
+	if again {
+		args = args[1:]
+	}
 	as := person
 	if len(args) > 2 && args[0] == "as" {
 		as, args = args[1], args[2:]
@@ -99,7 +103,7 @@ func (s *story) signsIn(ts *testscript.TestScript, person string, args []string)
 	ticket := ""
 	s.await(ts, "a button "+label, func(state sandbox.State) bool {
 		ticket = ticketOf(state, person, label)
-		return ticket != "" && ticket != s.usedTicket
+		return ticket != "" && (again || ticket != s.usedTicket)
 	})
 	v := visitor{s.world, s.world.Browser()}
 	_, page, err := v.signIn(context.Background(), ticket, as)

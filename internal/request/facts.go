@@ -12,6 +12,13 @@ type SlackUser struct {
 	User       string `json:"user"`
 }
 
+// is reports whether u and other are one account: in a Grid organization a user's id is
+// the same in each workspace.
+func (u SlackUser) is(other SlackUser) bool {
+	sameOrg := u.Enterprise != "" && u.Enterprise == other.Enterprise
+	return u.User != "" && u.User == other.User && (u.Team == other.Team || sameOrg)
+}
+
 // Origin is where a command or press came from.
 type Origin struct {
 	SlackUser

@@ -48,7 +48,7 @@ func (p Policy) mayBegin(c Command, e Verified) Reason {
 		return TargetProtected
 	case c.WhatIf:
 		return ""
-	case e.Frozen:
+	case e.Freeze.On:
 		return IsFrozen
 	case e.Other.Request != "" && !c.Unconfirmed:
 		return AskedBefore
@@ -160,7 +160,7 @@ func (p Policy) mayPress(r Request, press Press, e Judged, now time.Time) (Reaso
 		if p.Disabled {
 			return CommandDisabled, Fault{}
 		}
-		if e.Frozen {
+		if e.Freeze.On {
 			return IsFrozen, Fault{}
 		}
 		if why, fault := mayConfirm(r, press, e); why != "" {
@@ -193,13 +193,14 @@ func samePlace(r Request, press Press) bool {
 // mayConfirm is the second person's part of the gate: another human than the
 // requester, not the target, and a plan that still is the one they saw.
 func mayConfirm(r Request, press Press, e Judged) (Reason, Fault) {
-	if e.Caller.Is(r.Requester) {
+	// One Slack account is one person, too, whatever address it has by now.
+	if e.Caller.Is(r.Requester) || press.By.is(r.Requester.Slack) {
 		return OwnRequest, Fault{}
 	}
 	if e.Caller.ObjectID == r.Target.ObjectID {
 		return OwnAccount, Fault{}
 	}
-	if slices.ContainsFunc(r.Approvers, e.Caller.Is) {
+	if slices.ContainsFunc(r.Approvers, func(a Caller) bool { return e.Caller.Is(a) || press.By.is(a.Slack) }) {
 		return ConfirmedBefore, Fault{}
 	}
 	if !e.Requester.Is(r.Requester) || isAdministrator(e.Requester) != "" {

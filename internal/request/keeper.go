@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -32,7 +31,10 @@ func changeNote(ctx context.Context, st Store, id ID, fn UpdateFunc) (Request, e
 		case errors.Is(err, ErrExists): // somebody else was quicker
 			continue
 		case errors.Is(err, ErrNothingToDo):
-			return st.Get(ctx, id)
+			if next, err = st.Get(ctx, id); errors.Is(err, ErrNotFound) { // and so there is nothing
+				err = nil
+			}
+			return next, err
 		case err != nil:
 			return next, fmt.Errorf("writing note: %w", err)
 		}
@@ -45,16 +47,16 @@ func (s *Service) decide(ctx context.Context, id ID, e NoteEvent) (Request, erro
 	return s.note(ctx, id, func(r Request, now time.Time) (Request, []Record, error) { return s.policy.Next(r, e, now) })
 }
 
-// frozen reports whether nothing may be run now.
-func (s *Service) frozen(ctx context.Context) (bool, error) {
+// frozen says whether nothing may be run now, and by whose word.
+func (s *Service) frozen(ctx context.Context) (FreezeOf, error) {
 	if s.policy.Frozen {
-		return true, nil
+		return FreezeOf{On: true}, nil
 	}
 	r, err := s.store.Get(ctx, freezeNote)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return false, fmt.Errorf("reading the freeze: %w", err)
+		return FreezeOf{}, fmt.Errorf("reading the freeze: %w", err)
 	}
-	return r.Note.Freeze.On, nil
+	return r.Note.Freeze, nil
 }
 
 // Thaw ends the freeze of a store. It is the operator's: no person in the chat can.
@@ -72,13 +74,18 @@ func Thaw(ctx context.Context, st Store) (bool, error) {
 // the command is all right otherwise. It reports whether another one has to be decided
 // first.
 func (s *Service) notesOf(ctx context.Context, r Request, e *Verified) (wait bool, err error) {
-	if e.Frozen, err = s.frozen(ctx); err != nil {
+	if e.Freeze, err = s.frozen(ctx); err != nil {
 		return false, err
 	}
 	would := r
 	would.Requester, would.Target = e.Caller, e.Target
 	if r.Command.Task != Revoke {
-		if s.policy.mayDo(would, *e) == "" {
+		if r.Command.Task == Freeze {
+			if e.Accused, err = s.accused(ctx, e.Caller, r.Lease.At); err != nil {
+				return false, err
+			}
+		}
+		if s.policy.mayDo(would, *e, r.Lease.At) == "" {
 			e.Linked, err = s.do(ctx, r, e.Caller)
 		}
 		return false, err
@@ -86,7 +93,7 @@ func (s *Service) notesOf(ctx context.Context, r Request, e *Verified) (wait boo
 	if why, _ := s.policy.mayAsk(would, *e, e.At); why != "" || r.Command.WhatIf {
 		return false, nil
 	}
-	if !r.Command.Unconfirmed {
+	if !r.Command.Unconfirmed && !by(e.Caller, e.Target) {
 		if e.Other, wait, err = s.takeCard(ctx, r, e.Target); err != nil || wait || e.Other.Request != "" {
 			return wait, err
 		}
@@ -105,10 +112,14 @@ func (s *Service) do(ctx context.Context, r Request, by Caller) (linked bool, er
 	case Unlink:
 		id := linkNote(r.Origin.SlackUser)
 		_, err = s.store.Update(ctx, id, func(n Request, now time.Time) (Request, []Record, error) {
-			return s.policy.Next(n, Unlinking{By: by, Self: true}, now)
+			return s.policy.Next(n, Unlinking{By: by, Command: r.ID}, now)
 		})
-		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNothingToDo) {
-			return by.ObjectID != "", nil // done by this command before, if it was
+		if errors.Is(err, ErrNotFound) {
+			return false, nil
+		}
+		if errors.Is(err, ErrNothingToDo) {
+			n, err := s.store.Get(ctx, id)
+			return n.Note.Ended == r.ID, err // by this command, before a crash
 		}
 		linked = true
 	case Link, Revoke:
@@ -116,8 +127,33 @@ func (s *Service) do(ctx context.Context, r Request, by Caller) (linked bool, er
 	return linked, err
 }
 
+// accused reports whether somebody's own account is the target of an open request.
+func (s *Service) accused(ctx context.Context, by Caller, now time.Time) (bool, error) {
+	if by.ObjectID == "" {
+		return false, nil
+	}
+	open, err := s.cardOf(ctx, by.ObjectID)
+	return err == nil && open.Target.ObjectID == by.ObjectID && open.open(now, s.policy.TTL), err
+}
+
+// cardOf is the request that last had the card of a target; none if it is forgotten.
+func (s *Service) cardOf(ctx context.Context, objectID string) (Request, error) {
+	n, err := s.store.Get(ctx, cardNote(objectID))
+	if err == nil && n.Note.Card != "" {
+		n, err = s.store.Get(ctx, n.Note.Card)
+	}
+	if errors.Is(err, ErrNotFound) {
+		return Request{}, nil
+	}
+	if err != nil {
+		return Request{}, fmt.Errorf("reading the open request: %w", err)
+	}
+	return n, nil
+}
+
 // takeCard makes r the request whose card is open for a target, or names the one that
-// is. While that one is not decided, it has to be waited for.
+// is. While that one is not decided, it has to be waited for. A card in another channel
+// is none to join, since not everybody can see it.
 func (s *Service) takeCard(ctx context.Context, r Request, t Target) (other Other, wait bool, err error) {
 	for {
 		n, err := s.note(ctx, cardNote(t.ObjectID), func(n Request, now time.Time) (Request, []Record, error) {
@@ -134,9 +170,10 @@ func (s *Service) takeCard(ctx context.Context, r Request, t Target) (other Othe
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return Other{}, false, fmt.Errorf("reading the open request: %w", err)
 		}
-		if err == nil && open.open(r.Lease.At) && open.Target.same(t, open.State) {
+		if err == nil && s.joins(r, open, t) {
 			return Other{
 				Request: open.ID, Channel: open.Origin.Channel, TS: open.Card.TS, Requester: open.Requester.Slack,
+				Running: open.Authorized(),
 			}, open.State == Received, nil
 		}
 		_, err = s.note(ctx, cardNote(t.ObjectID), func(now Request, at time.Time) (Request, []Record, error) {
@@ -151,11 +188,17 @@ func (s *Service) takeCard(ctx context.Context, r Request, t Target) (other Othe
 	}
 }
 
-// same reports whether a request's target is another one's; that of one that was only
-// received is not known yet, and it took the note for the same.
-func (t Target) same(other Target, s State) bool {
-	return s == Received || t.ObjectID == other.ObjectID
+// joins reports whether r, for t, has to join another request. The target of one that was
+// only received is not known yet; it took the note for the same.
+func (s *Service) joins(r, open Request, t Target) bool {
+	same := open.State == Received || open.Target.ObjectID == t.ObjectID
+	return same && open.open(r.Lease.At, s.policy.TTL) && open.Origin.Channel == r.Origin.Channel
 }
+
+// by reports whether somebody asks for their own account. Their card stands beside
+// another: whoever holds that account must not keep the others from asking, or be taken
+// for one of them.
+func by(c Caller, t Target) bool { return c.ObjectID == t.ObjectID }
 
 // count adds a request to those of its requester. It reports whether there are too many.
 func (s *Service) count(ctx context.Context, id ID, by Caller) (over bool, err error) {
@@ -172,15 +215,16 @@ func (s *Service) count(ctx context.Context, id ID, by Caller) (over bool, err e
 
 // tend does for a note what is due.
 func (s *Service) tend(ctx context.Context, r Request) (Request, error) {
+	ctx, cancel := context.WithTimeout(ctx, LookWithin)
+	defer cancel()
 	who, isLink := linkedUser(r.ID)
 	if !isLink {
+		of := r.Note.Freeze
 		if err := s.spread(ctx); err != nil {
 			return r, err
 		}
-		return s.apply(ctx, r, Spread{})
+		return s.apply(ctx, r, Spread{of})
 	}
-	ctx, cancel := context.WithTimeout(ctx, LookWithin)
-	defer cancel()
 	standing := Unverified
 	s.guarded(func() { standing, _ = s.directory.Standing(ctx, Origin{SlackUser: who}) })
 	next, err := s.apply(ctx, r, Rechecked{standing})
@@ -192,7 +236,7 @@ func (s *Service) tend(ctx context.Context, r Request) (Request, error) {
 
 // spread brings the freeze to all open cards, so that each says so.
 func (s *Service) spread(ctx context.Context) error {
-	on, err := s.frozen(ctx)
+	now, err := s.frozen(ctx)
 	if err != nil {
 		return err
 	}
@@ -200,16 +244,17 @@ func (s *Service) spread(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listing open requests: %w", err)
 	}
+	var errs []error // of some must not keep the others from it
 	for _, id := range ids {
-		if strings.HasPrefix(string(id), "note/") {
+		if id.isNote() {
 			continue
 		}
-		_, err := s.store.Update(ctx, id, func(r Request, now time.Time) (Request, []Record, error) {
-			return s.policy.Next(r, FreezeSeen{on}, now)
+		_, err := s.store.Update(ctx, id, func(r Request, at time.Time) (Request, []Record, error) {
+			return s.policy.Next(r, FreezeSeen{now}, at)
 		})
 		if err != nil && !errors.Is(err, ErrNothingToDo) && !errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("marking request %s: %w", id, err)
+			errs = append(errs, fmt.Errorf("marking request %s: %w", id, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -81,10 +81,10 @@ func (s *Service) Account(ctx context.Context, objectID string) Target {
 }
 
 // LinkTo binds the ticket's Slack user to the Entra account they signed in to, and
-// carries on what they had typed or pressed. It returns why not, where the gate refuses.
-// An error says that it is not known whether the link stands; the same can be tried
-// again.
-func (s *Service) LinkTo(ctx context.Context, t Ticket, objectID string) (Reason, error) {
+// carries on what they had typed or pressed, for this use of the ticket. It returns why
+// not, where the gate refuses. An error says that it is not known whether the link
+// stands.
+func (s *Service) LinkTo(ctx context.Context, t Ticket, objectID, use string) (Reason, error) {
 	e := Linking{Caller: Caller{Slack: t.By.SlackUser, ObjectID: objectID}}
 	s.guarded(
 		func() { e.Caller.Standing, e.Caller.Fault = s.directory.Standing(ctx, t.By) },
@@ -97,14 +97,19 @@ func (s *Service) LinkTo(ctx context.Context, t Ticket, objectID string) (Reason
 	if n.Refusal != "" {
 		return n.Refusal, nil
 	}
-	return "", s.carryOn(ctx, t)
+	return "", s.carryOn(ctx, t, use)
+}
+
+// LinkedTo is the object id that a Slack user is linked to; "" if they are not.
+func (s *Service) LinkedTo(ctx context.Context, u SlackUser) (string, error) {
+	return LinkOf(ctx, s.store, u)
 }
 
 // carryOn does what somebody wanted before they had to link their account.
-func (s *Service) carryOn(ctx context.Context, t Ticket) error {
+func (s *Service) carryOn(ctx context.Context, t Ticket, use string) error {
 	if t.Press != nil {
 		press := *t.Press
-		press.Key += "/linked"
+		press.Key += "/" + use
 		return s.Press(ctx, t.Request, press)
 	}
 	r, err := s.store.Get(ctx, t.Request)
@@ -117,11 +122,11 @@ func (s *Service) carryOn(ctx context.Context, t Ticket) error {
 	if r.Origin != t.By || r.Command.Task == Link {
 		return nil
 	}
-	return s.Ask(ctx, r.ID+"-linked", r.Command, r.Origin)
+	return s.Ask(ctx, r.ID+"-"+ID(use), r.Command, r.Origin)
 }
 
-// Confirming returns the request that a ticket's sign-in is for, as it stands.
-func (s *Service) Confirming(ctx context.Context, t Ticket) (Request, error) {
+// Behind returns the request that a ticket is about, as it stands.
+func (s *Service) Behind(ctx context.Context, t Ticket) (Request, error) {
 	r, err := s.store.Get(ctx, t.Request)
 	if err != nil {
 		return r, fmt.Errorf("reading the request: %w", err)
@@ -129,10 +134,11 @@ func (s *Service) Confirming(ctx context.Context, t Ticket) (Request, error) {
 	return r, nil
 }
 
-// ConfirmWith stores the ticket's press together with the proof of a sign-in.
-func (s *Service) ConfirmWith(ctx context.Context, t Ticket, proof Proof) error {
+// ConfirmWith stores the ticket's press together with the proof of a sign-in, for this
+// use of the ticket.
+func (s *Service) ConfirmWith(ctx context.Context, t Ticket, proof Proof, use string) error {
 	press := *t.Press
-	press.Key += "/signed-in"
+	press.Key += "/" + use
 	press.Plan, press.Proof = proof.Plan, proof
 	return s.Press(ctx, t.Request, press)
 }

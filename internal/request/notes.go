@@ -11,6 +11,7 @@ import (
 // of its fields is used, which its id tells.
 type Note struct {
 	Link   Bound     `json:"link,omitzero"`
+	Ended  ID        `json:"ended,omitempty"` // the command that last ended the link
 	Freeze FreezeOf  `json:"freeze,omitzero"`
 	Card   ID        `json:"card,omitempty"`  // the request that last was open for a target
 	Asked  []AskedAt `json:"asked,omitempty"` // by one requester, lately
@@ -41,13 +42,17 @@ type Other struct {
 	Channel   string    `json:"channel,omitempty"`
 	TS        string    `json:"ts,omitempty"`
 	Requester SlackUser `json:"requester,omitzero"`
+	Running   bool      `json:"running,omitempty"` // it is confirmed already
 }
 
 // Ids of notes. A request's own id has no slash.
 const (
-	freezeNote = ID("note/freeze")
-	linkNotes  = "note/link/"
+	notes      = "note/"
+	freezeNote = ID(notes + "freeze")
+	linkNotes  = notes + "link/"
 )
+
+func (id ID) isNote() bool { return strings.HasPrefix(string(id), notes) }
 
 func linkNote(u SlackUser) ID {
 	return ID(linkNotes + strings.Join([]string{u.Enterprise, u.Team, u.User}, "/"))
@@ -88,10 +93,13 @@ func (n Note) count(id ID, limit int, now time.Time) (Note, bool) {
 	return n, true
 }
 
-// open reports whether a request has a card to join, or is about to.
-func (r Request) open(now time.Time) bool {
+// open reports whether a request has a card to join, or is about to, in the time that a
+// command is good for.
+func (r Request) open(now time.Time, ttl time.Duration) bool {
 	switch r.State {
-	case Received, Approved, Executing:
+	case Received:
+		return now.Sub(r.Received) <= ttl
+	case Approved, Executing:
 		return true
 	case Pending:
 		return now.Before(r.Expires)

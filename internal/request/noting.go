@@ -16,8 +16,8 @@ type (
 	}
 	// Unlinking ends a binding.
 	Unlinking struct {
-		By   Caller
-		Self bool // asked for by the person, not by what Slack says of them
+		By      Caller
+		Command ID // by which the person asked for it; "" for others' reasons
 	}
 	// Rechecked says what Slack says of a linked user now.
 	Rechecked struct{ Standing Standing }
@@ -25,10 +25,10 @@ type (
 	Freezing struct{ By Caller }
 	// Thawing ends that.
 	Thawing struct{}
-	// Spread says that all open cards show the freeze as it is.
-	Spread struct{}
+	// Spread says that all open cards show the freeze as it was.
+	Spread struct{ Of FreezeOf }
 	// FreezeSeen brings it to one of them.
-	FreezeSeen struct{ On bool }
+	FreezeSeen struct{ Freeze FreezeOf }
 )
 
 func (Linking) event()    {}
@@ -69,12 +69,16 @@ func (p Policy) noted(r Request, e NoteEvent, now time.Time) (Request, []Record,
 		r.Note.Freeze, r.RetryAt = FreezeOf{At: now}, now
 		return r, []Record{r.record("thaw", Caller{}, now)}, nil
 	case Spread:
-		r.RetryAt = time.Time{}
+		if r.Note.Freeze == e.Of { // else it was switched meanwhile
+			r.RetryAt = time.Time{}
+		}
 	case FreezeSeen:
-		if r.State != Pending || r.Frozen == e.On {
+		if r.State != Pending && r.State != Received || r.Frozen == e.Freeze.On {
 			return r, nil, ErrNothingToDo
 		}
-		r.Frozen, r.RetryAt = e.On, time.Time{}
+		if r.Frozen, r.FrozenBy = e.Freeze.On, e.Freeze.By.Slack; r.State == Pending {
+			r.RetryAt = time.Time{}
+		}
 	}
 	return r, nil, nil
 }
@@ -99,11 +103,13 @@ func mayLink(r Request, e Linking) (Reason, Fault) {
 func linking(r Request, e Linking, now time.Time) (Request, []Record, error) {
 	why, _ := mayLink(r, e)
 	e.Caller.Identified = ByLink
+	rec := r.record("link", e.Caller, now)
+	rec.Target, rec.TargetUPN = e.Account.ObjectID, e.Account.UPN
 	if r.Refusal = why; why != "" {
-		return r, []Record{r.record("link", e.Caller, now).refused(why)}, nil
+		return r, []Record{rec.refused(why)}, nil
 	}
 	r.Note.Link, r.RetryAt = Bound{ObjectID: e.Account.ObjectID, At: now}, now.Add(recheckLinks)
-	return r, []Record{r.record("link", e.Caller, now).allowed()}, nil
+	return r, []Record{rec.allowed()}, nil
 }
 
 func unlinking(r Request, e Unlinking, now time.Time) (Request, []Record, error) {
@@ -111,9 +117,10 @@ func unlinking(r Request, e Unlinking, now time.Time) (Request, []Record, error)
 		return r, nil, ErrNothingToDo
 	}
 	e.By.ObjectID, e.By.Identified = r.Note.Link.ObjectID, ByLink
-	r.Note.Link, r.RetryAt = Bound{}, time.Time{}
 	rec := r.record("unlink", e.By, now)
-	if e.Self {
+	rec.Target = r.Note.Link.ObjectID
+	r.Note.Link, r.Note.Ended, r.RetryAt = Bound{}, e.Command, time.Time{}
+	if e.Command != "" {
 		rec = rec.allowed()
 	}
 	return r, []Record{rec}, nil
@@ -122,6 +129,10 @@ func unlinking(r Request, e Unlinking, now time.Time) (Request, []Record, error)
 // rechecked ends the binding of somebody who has left. What could not be found out is
 // asked again.
 func rechecked(r Request, e Rechecked, now time.Time) (Request, []Record, error) {
+	if r.Note.Link.ObjectID == "" { // it was ended while Slack was asked
+		r.RetryAt = time.Time{}
+		return r, nil, nil
+	}
 	if e.Standing == SlackDeactivated || e.Standing == SlackOutsider {
 		who, _ := linkedUser(r.ID)
 		return unlinking(r, Unlinking{By: Caller{Slack: who, Standing: e.Standing}}, now)
@@ -136,7 +147,7 @@ func rechecked(r Request, e Rechecked, now time.Time) (Request, []Record, error)
 // answered ends a command that asks for no revocation.
 func (p Policy) answered(r Request, e Verified, now time.Time) (Request, []Record, error) {
 	r.State, r.ClosedAt = Answered, now
-	why, done := p.mayDo(r, e), Reason("")
+	why, done := p.mayDo(r, e, now), Reason("")
 	switch r.Command.Task {
 	case Freeze:
 		done = FrozenNow
@@ -162,9 +173,15 @@ func (p Policy) answered(r Request, e Verified, now time.Time) (Request, []Recor
 
 // mayDo is the gate for a command that asks for no revocation. What it allows is done
 // before the answer is written, and can be done again.
-func (p Policy) mayDo(r Request, e Verified) Reason {
+func (p Policy) mayDo(r Request, e Verified, now time.Time) Reason {
+	if now.Sub(r.Received) > p.TTL {
+		return CommandTooOld
+	}
 	switch r.Command.Task {
 	case Freeze: // from anywhere: it can only keep something from running
+		if e.Accused { // that account may be in the wrong hands, and this would be its way out
+			return OwnAccount
+		}
 		return isAdministrator(e.Caller)
 	case Link, Unlink:
 		if !p.Links {

@@ -87,7 +87,7 @@ func TestLinkEnds(t *testing.T) {
 	if !r.Due.Equal(t0.Add(recheckLinks)) || !r.Forget.IsZero() {
 		t.Errorf("due %v, forgotten at %v; want it looked at within the hour and kept", r.Due, r.Forget)
 	}
-	after, recs, err := policy.Next(r, Unlinking{By: Caller{Slack: bob.Slack}, Self: true}, t0)
+	after, recs, err := policy.Next(r, Unlinking{By: Caller{Slack: bob.Slack}, Command: "r9"}, t0)
 	if err != nil || after.Note.Link.ObjectID != "" || len(recs) != 1 || recs[0].Actor.ObjectID != bob.ObjectID || recs[0].Event != "unlink" {
 		t.Errorf("unlinking: %+v, %+v, %v", after.Note.Link, recs, err)
 	}
@@ -102,7 +102,7 @@ func TestFreezeIsKept(t *testing.T) {
 	if !r.Due.Equal(t0) {
 		t.Errorf("due %v, want now: the cards have to say so", r.Due)
 	}
-	if r = next(t, r, Spread{}, t0); !r.Due.IsZero() || !r.Forget.IsZero() || !r.Note.Freeze.On {
+	if r = next(t, r, Spread{r.Note.Freeze}, t0); !r.Due.IsZero() || !r.Forget.IsZero() || !r.Note.Freeze.On {
 		t.Errorf("due %v, forgotten at %v, on %v; want it kept", r.Due, r.Forget, r.Note.Freeze.On)
 	}
 	if _, _, err := policy.Next(r, Freezing{By: bob}, t0.Add(time.Hour)); !errors.Is(err, ErrNothingToDo) {
@@ -127,6 +127,7 @@ func TestTasks(t *testing.T) {
 	}{
 		{"freeze", Freeze, false, Verified{Caller: alice}, FrozenNow, Answered},
 		{"freeze by helpdesk", Freeze, false, Verified{Caller: heidi}, NotAdministrator, Refused},
+		{"freeze by the target of an open card", Freeze, false, Verified{Caller: mallory, Accused: true}, OwnAccount, Refused},
 		{"freeze by nobody", Freeze, false, Verified{Caller: nobody}, NotVerified, Refused},
 		{"link by e-mail", Link, false, Verified{Caller: alice}, LinkNotUsed, Refused},
 		{"link, linked", Link, true, Verified{Caller: alice}, LinkShown, Answered},
@@ -139,7 +140,7 @@ func TestTasks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := received()
 			r.Command, r.Origin = Command{Task: tt.task}, origin(tt.facts.Caller)
-			after, recs, err := Policy{Links: tt.links}.Next(r, tt.facts, t0)
+			after, recs, err := Policy{Links: tt.links, TTL: policy.TTL}.Next(r, tt.facts, t0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -150,5 +151,34 @@ func TestTasks(t *testing.T) {
 				t.Errorf("records %+v", recs)
 			}
 		})
+	}
+}
+
+// A freeze typed before an outage does not freeze what its operator has thawed since.
+func TestTasksGrowOld(t *testing.T) {
+	r := received()
+	r.Command, r.Received = Command{Task: Freeze}, t0.Add(-policy.TTL-time.Second)
+	if after := next(t, r, Verified{Caller: alice}, t0); after.State != Refused || after.Refusal != CommandTooOld {
+		t.Errorf("state %s, %q", after.State, after.Refusal)
+	}
+}
+
+// A link that was ended while Slack was asked about its user stays ended.
+func TestRecheckOfAnEndedLink(t *testing.T) {
+	for _, standing := range []Standing{Member, Unverified, SlackDeactivated} {
+		r := next(t, linked(t, bob), Unlinking{By: bob, Command: "r9"}, t0)
+		r = next(t, r, Rechecked{standing}, t0.Add(time.Minute))
+		if !r.Due.IsZero() || r.Note.Ended != "r9" {
+			t.Errorf("%s: due %v", standing, r.Due)
+		}
+	}
+}
+
+// A thaw while the freeze is being brought to the cards is brought to them as well.
+func TestThawWhileSpreading(t *testing.T) {
+	frozen := inState(t, Noted)
+	thawed := next(t, frozen, Thawing{}, t0.Add(time.Second))
+	if r := next(t, thawed, Spread{frozen.Note.Freeze}, t0.Add(2*time.Second)); r.Due.IsZero() {
+		t.Error("nobody brings the thaw to the cards")
 	}
 }

@@ -34,6 +34,7 @@ const (
 	FeatureDisabled    Trouble = "feature-disabled" // SharePoint has the feature switched off for the tenant
 	SwitchedOff        Trouble = "switched-off"     // the bot's operator has
 	FrozenBefore       Trouble = "frozen"           // everything was frozen before it ran
+	MoreNeeded         Trouble = "more-needed"      // than have confirmed, as things are now
 	ProtectedNow       Trouble = "target-protected" // the operator protects the account now
 	AloneForbidden     Trouble = "alone-forbidden"  // the operator no longer allows to run without a second person
 	RoleLost           Trouble = "role-lost"        // requester or approver no longer an administrator

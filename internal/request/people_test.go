@@ -227,39 +227,39 @@ func TestNobodyIsAloneWhereMoreAreNeeded(t *testing.T) {
 // A freeze stops everything that has not begun, and nothing thaws but the operator.
 func TestFrozen(t *testing.T) {
 	t.Run("confirm", func(t *testing.T) {
-		r, why := confirmAs(t, policy, pending(t), bob, func(_ *Press, j *Judged) { j.Frozen = true })
-		if why != IsFrozen || r.State != Pending {
+		r, why := confirmAs(t, policy, pending(t), bob, func(_ *Press, j *Judged) { j.Freeze = FreezeOf{On: true, By: carol.actor()} })
+		if why != IsFrozen || r.State != Pending || r.FrozenBy != carol.Slack {
 			t.Errorf("%q, state %s", why, r.State)
 		}
 	})
 	t.Run("cancel", func(t *testing.T) {
 		r := next(t, pending(t), Pressed{Press{Key: "k", Verb: Cancel, By: origin(bob), MessageTS: "1.1", At: t0}}, t0)
-		r = next(t, r, Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target, Plan: thePlan, Frozen: true}, t0)
+		r = next(t, r, Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target, Plan: thePlan, Freeze: FreezeOf{On: true}}, t0)
 		if r.State != Canceled {
 			t.Errorf("state %s, want canceled: that runs nothing", r.State)
 		}
 	})
 	t.Run("approved", func(t *testing.T) {
-		r := next(t, inState(t, Approved), Started{Plan: thePlan, Frozen: true}, t0)
+		r := next(t, inState(t, Approved), Started{Plan: thePlan, Freeze: FreezeOf{On: true}}, t0)
 		if r.State != Finished || r.Outcome.Result != Failed || r.Outcome.Trouble != FrozenBefore {
 			t.Errorf("state %s, outcome %+v", r.State, r.Outcome)
 		}
 	})
 	t.Run("executing", func(t *testing.T) {
-		r := next(t, inState(t, Executing), Started{Plan: thePlan, Frozen: true}, t0)
+		r := next(t, inState(t, Executing), Started{Plan: thePlan, Freeze: FreezeOf{On: true}}, t0)
 		if r.State != Executing || r.Hold != FrozenBefore {
 			t.Errorf("state %s, hold %q; want it to look only", r.State, r.Hold)
 		}
 	})
 	t.Run("card", func(t *testing.T) {
-		r := next(t, pending(t), FreezeSeen{true}, t0)
+		r := next(t, pending(t), FreezeSeen{FreezeOf{On: true, By: carol.actor()}}, t0)
 		if !r.Frozen || !r.Unshown() || !r.Due.Equal(t0) {
 			t.Errorf("frozen %v, due %v; want the card brought up to date now", r.Frozen, r.Due)
 		}
-		if _, _, err := policy.Next(r, FreezeSeen{true}, t0); !errors.Is(err, ErrNothingToDo) {
+		if _, _, err := policy.Next(r, FreezeSeen{FreezeOf{On: true, By: carol.actor()}}, t0); !errors.Is(err, ErrNothingToDo) {
 			t.Errorf("a second time: %v", err)
 		}
-		if r = next(t, r, FreezeSeen{false}, t0); r.Frozen {
+		if r = next(t, r, FreezeSeen{}, t0); r.Frozen {
 			t.Error("still frozen")
 		}
 	})
@@ -308,5 +308,61 @@ func TestCountsWithinTheHour(t *testing.T) {
 	add("r4", t0.Add(time.Hour+29*time.Minute))
 	if want := []bool{true, true, true, false, true, false}; !slices.Equal(got, want) {
 		t.Errorf("counted %v, want %v", got, want)
+	}
+}
+
+// What the operator requires is held against what was read last.
+func TestRequirementsAtTheEffect(t *testing.T) {
+	unconfirmed := received()
+	unconfirmed.Command.Unconfirmed, unconfirmed.Command.Reason = true, "INC-42"
+	alone := Policy{TTL: policy.TTL, AllowUnconfirmed: true, ApprovalsPrivileged: 2}
+	unconfirmed, _, err := alone.Next(unconfirmed, Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0)
+	if err != nil || unconfirmed.State != Approved {
+		t.Fatalf("state %s, %v", unconfirmed.State, err)
+	}
+	approved := inState(t, Approved)
+	nobody := approved
+	nobody.Approvers = nil
+	tests := []struct {
+		name   string
+		policy Policy
+		r      Request
+		target Target
+		want   Trouble
+	}{
+		{"alone, and the target is privileged now", alone, unconfirmed, privileged, AloneForbidden},
+		{"alone, and it is not", alone, unconfirmed, target, NoTrouble},
+		{"one of two, since the target is privileged now", Policy{ApprovalsPrivileged: 2}, approved, privileged, MoreNeeded},
+		{"one of two, since the operator wants two now", Policy{Approvals: 2}, approved, target, MoreNeeded},
+		{"protected now", Policy{}, approved, func() Target { t := target; t.Protected = "x"; return t }(), ProtectedNow},
+		{"nobody at all", Policy{}, nobody, target, MoreNeeded},
+		{"one of one", Policy{}, approved, target, NoTrouble},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			e := &Evidence{At: t0, Requester: alice, Approvers: tt.r.Approvers, Target: tt.target}
+			after, _, err := tt.policy.Next(tt.r, Started{Plan: thePlan, Evidence: e}, t0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := map[bool]State{true: Executing, false: Finished}[tt.want == NoTrouble]; after.State != want || after.Outcome.Trouble != tt.want {
+				t.Errorf("state %s, %q; want %s, %q", after.State, after.Outcome.Trouble, want, tt.want)
+			}
+		})
+	}
+}
+
+// One Slack account is one person, also if its address leads to another one by now.
+func TestOneSlackAccountIsOnePerson(t *testing.T) {
+	other := carol
+	other.Slack = alice.Slack
+	if _, why := confirmAs(t, policy, pending(t), other, nil); why != OwnRequest {
+		t.Errorf("the requester's Slack account: %q, want %q", why, OwnRequest)
+	}
+	p := Policy{Approvals: 2}
+	r, _ := confirmAs(t, p, pendingUnder(t, p, target), bob, nil)
+	other.Slack = bob.Slack
+	if _, why := confirmAs(t, p, r, other, nil); why != ConfirmedBefore {
+		t.Errorf("an approver's Slack account: %q, want %q", why, ConfirmedBefore)
 	}
 }

@@ -220,8 +220,9 @@ type Request struct {
 	Refusal   Reason    `json:"refusal,omitempty"`
 	Other     Other     `json:"other,omitzero"`   // whose card is open already, where that is the reason
 	Frozen    bool      `json:"frozen,omitempty"` // what its card says of the freeze
-	Note      Note      `json:"note,omitzero"`    // in the state Noted
-	Closer    Caller    `json:"closer,omitzero"`  // who canceled
+	FrozenBy  SlackUser `json:"frozen_by,omitzero"`
+	Note      Note      `json:"note,omitzero"`   // in the state Noted
+	Closer    Caller    `json:"closer,omitzero"` // who canceled
 	ClosedAt  time.Time `json:"closed_at,omitzero"`
 
 	Approvals  int       `json:"approvals,omitempty"`  // how many others have to confirm; 0 is one
@@ -313,7 +314,7 @@ var closedFaces = map[State]Face{Canceled: FaceCanceled, Expired: FaceExpired, R
 func (r Request) Shows() string {
 	shows := fmt.Sprintf("%s %d/%d", r.Plan.Code(), len(r.Approvers), r.needed())
 	if r.Frozen {
-		shows += " frozen"
+		shows += " frozen by " + r.FrozenBy.User
 	}
 	return shows
 }

@@ -58,14 +58,20 @@ func (p Policy) started(r Request, e Started, now time.Time) (Request, []Record,
 // forbids is what the operator's settings, or a freeze, have against running r now:
 // they may have changed since it was approved.
 func (p Policy) forbids(r Request, e Started) Trouble {
+	t := r.Target
+	if e.Evidence != nil && e.Evidence.Target.Account == AccountMember {
+		t = e.Evidence.Target
+	}
 	switch {
-	case e.Frozen:
+	case e.Freeze.On:
 		return FrozenBefore
-	case e.Evidence != nil && e.Evidence.Target.Protected != "":
+	case t.Protected != "":
 		return ProtectedNow
 	case p.Disabled:
 		return SwitchedOff
-	case p.mayRunAlone(r.Command, r.Target) == ConfirmRequired:
+	case !r.Command.Unconfirmed && len(r.Approvers) < max(r.needed(), p.needs(t)):
+		return MoreNeeded
+	case p.mayRunAlone(r.Command, t) == ConfirmRequired:
 		return AloneForbidden
 	}
 	return NoTrouble

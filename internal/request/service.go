@@ -159,14 +159,10 @@ func (s *Service) Ask(ctx context.Context, id ID, c Command, by Origin) error {
 // It returns ErrUnavailable or ErrTooMany if certainly nothing was recorded, and
 // ErrNotReplicated if a failover could still lose it.
 func (s *Service) Press(ctx context.Context, id ID, press Press) error {
-	_, err := s.store.Update(ctx, id, func(r Request, now time.Time) (Request, []Record, error) {
-		press.At = now
-		next, recs, err := s.policy.Next(r, Pressed{press}, now)
-		if errors.Is(err, ErrNothingToDo) {
-			return unchanged(r, now)
-		}
-		return next, recs, err
-	})
+	var err error = ErrNotFound // what is kept beside requests has no buttons
+	if !id.isNote() {
+		_, err = s.store.Update(ctx, id, s.pressed(&press))
+	}
 	if errors.Is(err, ErrNotFound) {
 		err = s.create(ctx, Request{ID: ID(press.Key), State: Received, Origin: press.By, Presses: []Press{press}})
 	}
@@ -175,6 +171,17 @@ func (s *Service) Press(ctx context.Context, id ID, press Press) error {
 	}
 	s.wake()
 	return nil
+}
+
+func (s *Service) pressed(press *Press) UpdateFunc {
+	return func(r Request, now time.Time) (Request, []Record, error) {
+		press.At = now
+		next, recs, err := s.policy.Next(r, Pressed{*press}, now)
+		if errors.Is(err, ErrNothingToDo) {
+			return unchanged(r, now)
+		}
+		return next, recs, err
+	}
 }
 
 func (s *Service) create(ctx context.Context, r Request) error {

@@ -127,7 +127,7 @@ func (s *Service) judge(ctx context.Context, r Request) (Request, error) {
 	s.guarded(looks...)
 	all.Plan = s.plan(all.Target)
 	var err error
-	if all.Frozen, err = s.frozen(ctx); err != nil {
+	if all.Freeze, err = s.frozen(ctx); err != nil {
 		return r, err
 	}
 	var events []Event
@@ -176,7 +176,7 @@ func (s *Service) execute(ctx context.Context, r Request) (Request, error) {
 // start writes that an attempt begins, unless everything was frozen the moment before.
 func (s *Service) start(ctx context.Context, r Request, e Started) (Request, error) {
 	var err error
-	if e.Frozen, err = s.frozen(ctx); err != nil {
+	if e.Freeze, err = s.frozen(ctx); err != nil {
 		return r, err
 	}
 	return s.apply(ctx, r, e)

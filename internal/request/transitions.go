@@ -25,6 +25,9 @@ const (
 	// Microsoft throttles or does not answer. Then somebody has to do it by hand, and
 	// should know soon.
 	GiveUpAfter = 40 * time.Second
+	// waitForOther is how long a command waits for another one on the same target that
+	// nobody has looked at yet.
+	waitForOther = 2 * time.Second
 	// ReplayWindow is how long judged presses are remembered; Slack's signature
 	// is good for five minutes in both directions.
 	ReplayWindow = 11 * time.Minute
@@ -85,10 +88,12 @@ type (
 		Fault  Fault // of the place
 		Target Target
 		Plan   Plan
-		Frozen bool
+		Freeze FreezeOf
 		Over   bool  // the limit of requests is reached
 		Other  Other // whose card is open for the target
 		Linked bool  // there is a link to remove
+		// Accused says that the caller's own account is to be signed out.
+		Accused bool
 	}
 	// Waited says that a command cannot be decided before another one is.
 	Waited struct{}
@@ -104,7 +109,7 @@ type (
 		Requester Caller
 		Target    Target
 		Plan      Plan // for Target, as it would be carried out now
-		Frozen    bool
+		Freeze    FreezeOf
 	}
 	// Ticked says that time has passed.
 	Ticked struct{}
@@ -113,7 +118,7 @@ type (
 	Started struct {
 		Plan     Plan // as it would be carried out now
 		Evidence *Evidence
-		Frozen   bool
+		Freeze   FreezeOf
 	}
 	// Executed carries the outcome of the effect.
 	Executed struct{ Outcome Outcome }
@@ -151,7 +156,7 @@ func (p Policy) Next(r Request, e Event, now time.Time) (Request, []Record, erro
 	case Verified:
 		r, recs, err = p.verified(r, e, now)
 	case Waited:
-		r.RetryAt = now.Add(time.Second)
+		r.RetryAt = now.Add(waitForOther)
 	case Pressed:
 		r, err = pressed(r, e.Press)
 	case Judged:
@@ -243,8 +248,11 @@ func (p Policy) verified(r Request, e Verified, now time.Time) (Request, []Recor
 		r.Replies = append(r.Replies, Reply{
 			Key: string(r.ID), To: r.Origin, Reason: why, Standing: e.Caller.Standing, Fault: fault, Eligible: e.Caller.Eligible, At: now,
 		})
-		if why == AskedBefore {
+		switch why {
+		case AskedBefore:
 			r.Other = e.Other
+		case IsFrozen:
+			r.FrozenBy = e.Freeze.By.Slack
 		}
 		return r, []Record{r.record(r.asked(), e.Caller, now).refused(why)}, nil
 	}
@@ -305,8 +313,11 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 	if why == UnknownCard && r.State == Received {
 		r.State, r.Refusal, r.ClosedAt = Refused, why, now // a press on a card nobody knows
 	}
-	if why == PlanChanged {
+	switch why {
+	case PlanChanged:
 		r = r.planAnew(e)
+	case IsFrozen:
+		r.FrozenBy = e.Freeze.By.Slack
 	}
 	if why != "" {
 		r.Replies = append(r.Replies, Reply{

@@ -203,7 +203,7 @@ func TestGateForCommands(t *testing.T) {
 		{"unreadable channel", func(v *Verified, _ *Request) { v.Place = Unreadable }, ChannelUnreadable},
 		{"unknown channel", func(v *Verified, _ *Request) { v.Place = PlaceUnknown }, ChannelUnknown},
 		{"protected target", func(v *Verified, _ *Request) { v.Target.Protected = "breakglass@contoso.com" }, TargetProtected},
-		{"frozen", func(v *Verified, _ *Request) { v.Frozen = true }, IsFrozen},
+		{"frozen", func(v *Verified, _ *Request) { v.Freeze.On = true }, IsFrozen},
 		{"asked before", func(v *Verified, _ *Request) { v.Other = Other{Request: "r0"} }, AskedBefore},
 		{"too many", func(v *Verified, _ *Request) { v.Over = true }, TooManyRequests},
 		{"protected, and what-if", func(v *Verified, r *Request) { v.Target.Protected, r.Command.WhatIf = "x", true }, TargetProtected},

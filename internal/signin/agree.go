@@ -1,38 +1,74 @@
 package signin
 
 import (
+	"cmp"
+	"context"
 	"crypto/subtle"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/revoke-session/revoke-session/internal/request"
 )
 
-// previewLink names both identities and asks.
-func (h *Handler) previewLink(w http.ResponseWriter, r *http.Request, t request.Ticket, p person) {
-	name, err := h.Name(r.Context(), t.By)
-	if err != nil {
-		h.Log.Error("asking Slack who somebody is", "slack_user", t.By.User, "error", err)
-		h.fail(w, http.StatusServiceUnavailable, "Slack does not answer", "Nothing was linked. Go back to Slack and use the button again in a minute.")
+// previewLink names both identities, and what follows from linking them, and asks.
+func (h *Handler) previewLink(ctx context.Context, w http.ResponseWriter, t request.Ticket, p person) {
+	var name string
+	var a request.Target
+	var req request.Request
+	var nameErr, reqErr error
+	request.SideBySide(
+		func() { name, nameErr = h.Name(ctx, t.By) },
+		func() { a = h.desk.Account(ctx, p.ObjectID) },
+		func() { req, reqErr = h.desk.Behind(ctx, t) },
+	)
+	if err := errors.Join(nameErr, reqErr); err != nil {
+		h.Log.Error("asking what a link is about", "slack_user", t.By.User, "error", err)
+		h.fail(w, http.StatusServiceUnavailable, "Slack or the bot's store does not answer", "Nothing was linked. Go back to Slack and use the button again in a minute.")
 		return
 	}
-	a := h.desk.Account(r.Context(), p.ObjectID)
 	if why := unfit(a); why != "" {
 		h.fail(w, http.StatusForbidden, "This account can't be linked", why)
 		return
 	}
+	next, agree := follows(req, t)
 	h.page(w, http.StatusOK, page{
 		Title: "Link these two accounts?",
-		Facts: []fact{
+		Facts: append([]fact{
 			{"Slack", name},
 			{"Microsoft", a.Name + " · " + a.UPN},
 			{"Object id", a.ObjectID},
 			{"Tenant", p.Tenant},
-		},
+		}, next...),
 		Text:  []string{"From then on, what this Slack account asks for and confirms counts as yours. Agree only if both are you, and if you pressed the button in Slack yourself just now: nobody else should have sent you here."},
 		Grant: h.offer(w, grant{Ticket: t, ObjectID: p.ObjectID}),
-		Agree: "Link them",
+		Agree: agree,
 	})
+}
+
+// follows says what is carried on once the accounts are linked: whoever agrees, agrees to
+// that as well.
+func follows(r request.Request, t request.Ticket) (facts []fact, agree string) {
+	what := ""
+	switch {
+	case t.Press == nil && r.Command.Task == request.Link:
+		return nil, "Link them"
+	case t.Press == nil && r.Command.Task != request.Revoke:
+		what = "the command " + string(r.Command.Task)
+	case t.Press == nil:
+		return []fact{{"And then", "the command to sign out " + cmp.Or(r.Command.User, "the Slack user "+r.Command.Mention)}}, "Link them and send it"
+	default:
+		what = "pressing " + map[request.Verb]string{request.Confirm: "Confirm", request.Cancel: "Cancel", request.WhatIf: "What-If"}[t.Press.Verb]
+	}
+	facts = []fact{{"And then", what}}
+	if t.Press == nil {
+		return facts, "Link them and send it"
+	}
+	facts = append(facts, fact{"On signing out", r.Target.Name + " · " + r.Target.UPN}, fact{"Asked by", r.Requester.UPN}, fact{"Plan", r.Plan.Code()})
+	if t.Press.Verb == request.Confirm {
+		return facts, "Link them and confirm"
+	}
+	return facts, "Link them and go on"
 }
 
 func unfit(a request.Target) string {
@@ -48,7 +84,7 @@ func unfit(a request.Target) string {
 }
 
 // previewConfirm says once more what is about to be confirmed, and asks.
-func (h *Handler) previewConfirm(w http.ResponseWriter, r *http.Request, t request.Ticket, p person) {
+func (h *Handler) previewConfirm(ctx context.Context, w http.ResponseWriter, t request.Ticket, p person) {
 	if p.AuthTime == 0 {
 		h.Log.Error("Entra does not say when a person signed in: add the optional claim auth_time to the app registration's ID tokens")
 		h.fail(w, http.StatusForbidden, "Microsoft does not say when you signed in", "Nothing was confirmed. The operator of this bot has to add the optional claim auth_time to the ID tokens of its app registration.")
@@ -59,10 +95,15 @@ func (h *Handler) previewConfirm(w http.ResponseWriter, r *http.Request, t reque
 		h.fail(w, http.StatusForbidden, "This was not a fresh sign-in", "Nothing was confirmed. Go back to Slack, press Confirm again, and enter your credentials when Microsoft asks for them.")
 		return
 	}
-	req, err := h.desk.Confirming(r.Context(), t)
-	if err != nil {
+	req, err := h.desk.Behind(ctx, t)
+	linked, linkErr := h.desk.LinkedTo(ctx, t.By.SlackUser)
+	if err = errors.Join(err, linkErr); err != nil {
 		h.Log.Error("reading the request of a sign-in", "request", t.Request, "error", err)
 		h.fail(w, http.StatusServiceUnavailable, "The bot's store does not answer", "Nothing was confirmed. Go back to Slack and press Confirm again in a minute.")
+		return
+	}
+	if linked != p.ObjectID { // who signs in has no business with the rest of this page
+		h.fail(w, http.StatusForbidden, "This is another account than yours", "Nothing was confirmed. Your Slack account is linked to another Microsoft account than the one that has just signed in. Use the button in Slack again, and sign in with that one.")
 		return
 	}
 	if t.Press == nil || t.Press.Plan != "" && t.Press.Plan != req.Plan.Code() {
@@ -88,6 +129,8 @@ func (h *Handler) previewConfirm(w http.ResponseWriter, r *http.Request, t reque
 
 // confirm takes a person's agreement to what they were shown.
 func (h *Handler) confirm(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), answerWithin)
+	defer cancel()
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 	var g grant
 	if !h.tickets.open("grant", r.PostFormValue("grant"), &g) || h.now().After(g.Expires) ||
@@ -95,19 +138,19 @@ func (h *Handler) confirm(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, http.StatusForbidden, "This page has expired", "Nothing was done. It works for ten minutes and in the browser that showed it. Go back to Slack and use the button again.")
 		return
 	}
-	if !h.once(r.Context(), w, "grant/"+g.Nonce) {
+	if !h.once(ctx, w, "grant/"+g.Nonce) {
 		return
 	}
 	h.setCookie(w, cookieAgree, "")
 	if g.Ticket.For == request.ToConfirm {
-		if err := h.desk.ConfirmWith(r.Context(), g.Ticket, g.Proof); err != nil {
+		if err := h.desk.ConfirmWith(ctx, g.Ticket, g.Proof, g.Nonce); err != nil {
 			h.undone(w, err)
 			return
 		}
-		h.page(w, http.StatusOK, page{Title: "Confirmed", Text: []string{"Go back to Slack: the card and its thread say what becomes of it. You can close this page."}})
+		h.page(w, http.StatusOK, page{Title: "Sent", Text: []string{"Go back to Slack: you are told there what becomes of your Confirm. You can close this page."}})
 		return
 	}
-	why, err := h.desk.LinkTo(r.Context(), g.Ticket, g.ObjectID)
+	why, err := h.desk.LinkTo(ctx, g.Ticket, g.ObjectID, g.Nonce)
 	switch {
 	case err != nil:
 		h.undone(w, err)

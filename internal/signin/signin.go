@@ -16,6 +16,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -28,9 +29,11 @@ type Desk interface {
 	// Once returns request.ErrUsed for a key that was used before.
 	Once(ctx context.Context, key string) error
 	Account(ctx context.Context, objectID string) request.Target
-	LinkTo(ctx context.Context, t request.Ticket, objectID string) (request.Reason, error)
-	Confirming(ctx context.Context, t request.Ticket) (request.Request, error)
-	ConfirmWith(ctx context.Context, t request.Ticket, proof request.Proof) error
+	LinkedTo(ctx context.Context, u request.SlackUser) (objectID string, err error)
+	// Behind is the request that a ticket is about.
+	Behind(ctx context.Context, t request.Ticket) (request.Request, error)
+	LinkTo(ctx context.Context, t request.Ticket, objectID, use string) (request.Reason, error)
+	ConfirmWith(ctx context.Context, t request.Ticket, proof request.Proof, use string) error
 }
 
 // Options is what the pages need.
@@ -60,8 +63,13 @@ type Handler struct {
 	now     func() time.Time
 }
 
-// signInWithin is how long a sign-in may take.
-const signInWithin = request.TicketFor
+const (
+	// signInWithin is how long a sign-in may take.
+	signInWithin = request.TicketFor
+	// answerWithin bounds what a page asks and delivers. It goes on when the browser goes
+	// away: what somebody has agreed to is not lost with their tab.
+	answerWithin = 12 * time.Second
+)
 
 // New returns the pages on which tickets are used, and which deliver to desk. It does
 // no I/O.
@@ -164,6 +172,8 @@ func (h *Handler) cookie(r *http.Request, name string) string {
 
 // callback takes the answer of Microsoft's sign-in page.
 func (h *Handler) callback(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), answerWithin)
+	defer cancel()
 	query := r.URL.Query()
 	var a attempt
 	if !h.tickets.open(cookieAttempt, h.cookie(r, cookieAttempt), &a) || h.now().After(a.Expires) ||
@@ -177,13 +187,13 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, http.StatusOK, "You did not sign in", "Nothing was done. Microsoft says: "+refused+".")
 		return
 	}
-	if !h.once(r.Context(), w, "state/"+a.State) {
+	if !h.once(ctx, w, "state/"+a.State) {
 		return
 	}
-	raw, err := h.Redeem(r.Context(), query.Get("code"), h.tickets.redirectURI(), a.Verifier)
+	raw, err := h.Redeem(ctx, query.Get("code"), h.tickets.redirectURI(), a.Verifier)
 	var p person
 	if err == nil {
-		p, err = h.issuer.verify(r.Context(), raw, a.Nonce)
+		p, err = h.issuer.verify(ctx, raw, a.Nonce)
 	}
 	if err != nil {
 		h.Log.Warn("refused a sign-in", "slack_user", a.Ticket.By.User, "error", err)
@@ -191,10 +201,10 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if a.Ticket.For == request.ToLink {
-		h.previewLink(w, r, a.Ticket, p)
+		h.previewLink(ctx, w, a.Ticket, p)
 		return
 	}
-	h.previewConfirm(w, r, a.Ticket, p)
+	h.previewConfirm(ctx, w, a.Ticket, p)
 }
 
 // once makes sure that something is used for the first time.
@@ -226,7 +236,7 @@ type grant struct {
 func (h *Handler) offer(w http.ResponseWriter, g grant) string {
 	secret := rand.Text()
 	h.setCookie(w, cookieAgree, secret)
-	g.Browser, g.Nonce, g.Expires = hashed(secret), rand.Text(), h.now().Add(signInWithin)
+	g.Browser, g.Nonce, g.Expires = hashed(secret), strings.ToLower(rand.Text()), h.now().Add(signInWithin)
 	return h.tickets.seal("grant", g)
 }
 

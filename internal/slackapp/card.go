@@ -113,7 +113,7 @@ func identifiedBy(r request.Request) string {
 func warnings(r request.Request) []string {
 	var all []string
 	if r.Frozen {
-		all = append(all, "*Everything is frozen.* Confirm runs nothing until the operator of this bot thaws it.")
+		all = append(all, "*Everything is frozen*"+frozenBy(r)+". Confirm runs nothing until the operator of this bot thaws it.")
 	}
 	t := r.Target
 	if t.Roles != "" {

@@ -149,6 +149,8 @@ func remedy(o request.Outcome) string {
 		return "The operator of this bot has switched the command off (DISABLED=true)." + byHand
 	case request.FrozenBefore:
 		return stopped + "everything was frozen. Only the operator of this bot can thaw it; then send the command again." + byHand
+	case request.MoreNeeded:
+		return stopped + "as things are now, more people have to confirm this than have. Send the command again."
 	case request.ProtectedNow:
 		return stopped + "the operator of this bot protects this account now (PROTECTED_USERS)."
 	case request.AloneForbidden:

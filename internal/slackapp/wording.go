@@ -82,13 +82,13 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.OwnRequest:
 		return "You asked for this yourself, so you can't confirm it: a second Global Administrator has to press Confirm. You can still cancel it."
 	case request.OwnAccount:
-		return "This is about your own account, so you can neither confirm nor cancel it. Other Global Administrators decide."
+		return "This is about your own account, so you can neither confirm nor cancel it, nor freeze everything meanwhile. Other Global Administrators decide."
 	case request.ConfirmedBefore:
 		return fmt.Sprintf("You have confirmed this already; %s more have to. Somebody else has to press Confirm.", count(r.Missing()))
 	case request.StepUpNeeded:
 		return "Nothing was run yet: to confirm this you sign in to Microsoft afresh, for this request and plan " + code(r.Plan.Code()) + " alone. The button works for ten minutes."
 	case request.IsFrozen:
-		return "Everything is frozen, so nothing was run: somebody had a reason to stop this bot. Only its operator can thaw it (`bot thaw`)." + byHand
+		return "Everything is frozen" + frozenBy(r) + ", so nothing was run. Only the operator of this bot can thaw it (`bot thaw`)." + byHand
 	case request.TargetProtected:
 		return fmt.Sprintf("%s is protected by the operator of this bot (PROTECTED_USERS: %s), so nothing was done: it is there for the day on which nothing else works. If it has to be signed out all the same, two people decide that outside of this bot.", upn, code(r.Target.Protected))
 	case request.AskedBefore:
@@ -178,6 +178,14 @@ func replyText(r request.Request, a request.Reply) string {
 	return "Nothing was done, for a reason this version can't word: " + code(string(a.Reason))
 }
 
+// frozenBy is who has frozen everything, where a person has.
+func frozenBy(r request.Request) string {
+	if r.FrozenBy.User == "" {
+		return " by the operator of this bot"
+	}
+	return " by " + mention(request.Caller{Slack: r.FrozenBy})
+}
+
 // askedBefore leads to the card that is open for the target already.
 func askedBefore(r request.Request) string {
 	who := "Somebody"
@@ -188,8 +196,12 @@ func askedBefore(r request.Request) string {
 	if r.Other.Channel == r.Origin.Channel {
 		where = "in this channel"
 	}
-	return fmt.Sprintf("%s has asked to sign %s out already: the card is %s (request %s). Nothing was posted twice; press Confirm there.",
-		who, code(r.Target.UPN), where, code(string(r.Other.Request)))
+	next := "press Confirm there"
+	if r.Other.Running {
+		next = "it is confirmed and being carried out"
+	}
+	return fmt.Sprintf("%s has asked to sign %s out already: the card is %s (request %s). Nothing was posted twice; %s.",
+		who, code(r.Target.UPN), where, code(string(r.Other.Request)), next)
 }
 
 var numerals = []string{"no", "one", "two", "three", "four", "five"}
@@ -253,7 +265,7 @@ func standingText(a request.Reply) string {
 	case request.EmailUnconfirmed:
 		return "The e-mail address of your Slack profile is not confirmed, so I can't tell who you are in Entra. Confirm it in Slack, or ask another Global Administrator."
 	case request.EntraMissing:
-		return "No Entra account has your Slack e-mail address as sign-in name or mail, so you don't count as an administrator. Ask a Global Administrator whose addresses match."
+		return "No Entra account has your Slack e-mail address as sign-in name or mail, or the one you are linked to is gone, so you don't count as an administrator. Ask a Global Administrator whose addresses match."
 	case request.EntraAmbiguous:
 		return "More than one Entra account has your Slack e-mail address, so I can't tell who you are and you don't count as an administrator. Ask another Global Administrator."
 	case request.EntraDisabled:
