@@ -268,15 +268,17 @@ func TestRetention(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		stop := b.start("RETENTION=1h", "REQUEST_TTL=24h")
 		defer func() { stop() }()
-		requests := func() int {
+		count := func(with, without string) int {
 			n := 0
 			for _, key := range b.redis.Keys() {
-				if strings.Contains(key, ":r:") {
+				if strings.Contains(key, with) && !strings.Contains(key, without) {
 					n++
 				}
 			}
 			return n
 		}
+		requests := func() int { return count(":r:", ":r:note/") }
+		asked := func() int { return count(":r:note/asked/", "?") }
 		b.say("/revoke-session mallory@contoso.com")
 		b.wait(time.Second)
 		b.press("Cancel")
@@ -290,9 +292,15 @@ func TestRetention(t *testing.T) {
 		if n := requests(); n != 2 {
 			t.Errorf("%d requests within the retention, want 2", n)
 		}
+		if n := asked(); n != 1 {
+			t.Errorf("%d people's requests are counted, want 1", n)
+		}
 		b.wait(20 * time.Minute)
 		if n := requests(); n != 1 {
 			t.Errorf("%d requests after it, want the one that waits", n)
+		}
+		if n := asked(); n != 0 {
+			t.Errorf("%d people's requests are counted after an hour, want none", n)
 		}
 		b.press("Confirm")
 		b.wait(10 * time.Second)

@@ -151,6 +151,10 @@ func (c *crashCell) checkRecord(ctx context.Context, st any, r request.Request) 
 		want = append(want, "execute")
 	}
 	want = append(want, "result")
+	if !slices.Contains(have, "shown") {
+		err = errors.Join(err, errors.New("the record does not say where the result stands"))
+	}
+	have = slices.DeleteFunc(have, func(event string) bool { return event == "shown" }) // anew where a copy took its place
 	// A press whose delivery failed is pressed again, and then refused.
 	for _, again := range []string{"confirm:refused", "what-if:refused"} {
 		have = crashFewer(have, again, strings.Count(strings.Join(want, " "), again))
