@@ -159,8 +159,8 @@ func (s *Service) Ask(ctx context.Context, id ID, c Command, by Origin) error {
 // It returns ErrUnavailable or ErrTooMany if certainly nothing was recorded, and
 // ErrNotReplicated if a failover could still lose it.
 func (s *Service) Press(ctx context.Context, id ID, press Press) error {
-	var err error = ErrNotFound // what is kept beside requests has no buttons
-	if !id.isNote() {
+	err := ErrNotFound
+	if !id.isNote() { // what is kept beside requests has no buttons
 		_, err = s.store.Update(ctx, id, s.pressed(&press))
 	}
 	if errors.Is(err, ErrNotFound) {

@@ -248,10 +248,10 @@ func (p Policy) verified(r Request, e Verified, now time.Time) (Request, []Recor
 		r.Replies = append(r.Replies, Reply{
 			Key: string(r.ID), To: r.Origin, Reason: why, Standing: e.Caller.Standing, Fault: fault, Eligible: e.Caller.Eligible, At: now,
 		})
-		switch why {
-		case AskedBefore:
+		if why == AskedBefore {
 			r.Other = e.Other
-		case IsFrozen:
+		}
+		if why == IsFrozen {
 			r.FrozenBy = e.Freeze.By.Slack
 		}
 		return r, []Record{r.record(r.asked(), e.Caller, now).refused(why)}, nil
@@ -313,10 +313,10 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 	if why == UnknownCard && r.State == Received {
 		r.State, r.Refusal, r.ClosedAt = Refused, why, now // a press on a card nobody knows
 	}
-	switch why {
-	case PlanChanged:
+	if why == PlanChanged {
 		r = r.planAnew(e)
-	case IsFrozen:
+	}
+	if why == IsFrozen {
 		r.FrozenBy = e.Freeze.By.Slack
 	}
 	if why != "" {

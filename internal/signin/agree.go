@@ -49,7 +49,7 @@ func (h *Handler) previewLink(ctx context.Context, w http.ResponseWriter, t requ
 // follows says what is carried on once the accounts are linked: whoever agrees, agrees to
 // that as well.
 func follows(r request.Request, t request.Ticket) (facts []fact, agree string) {
-	what := ""
+	var what string
 	switch {
 	case t.Press == nil && r.Command.Task == request.Link:
 		return nil, "Link them"
