@@ -52,7 +52,7 @@ type settings struct {
 	StepUpContext       string `env:"STEP_UP_CONTEXT" help:"Authentication context that the fresh sign-in has to satisfy, such as c1. Empty: none."`
 	Approvals           string `env:"APPROVALS" default:"1" help:"How many Global Administrators besides the requester have to confirm."`
 	ApprovalsPrivileged string `env:"APPROVALS_PRIVILEGED" default:"1" help:"How many, where the target holds a privileged directory role."`
-	HourlyRequests      string `env:"HOURLY_REQUESTS" default:"20" help:"How many requests one person may make in an hour. 0: any number."`
+	HourlyRequests      string `env:"HOURLY_REQUESTS" default:"100" help:"How many requests one person may make in an hour. 0: any number."`
 	Freeze              string `env:"FREEZE" default:"false" help:"true: nothing is revoked, and every open card says so."`
 
 	RedisURL          string `env:"REDIS_URL" help:"redis://, redis+sentinel:// or redis+cluster:// (rediss for TLS) of the store that several replicas share. Unset: the embedded store. Environment only." secret:""`

@@ -16,7 +16,7 @@ func (s *settings) people(c *config, k *check) {
 	c.stepUp = request.StepUp(k.oneOf("STEP_UP", s.StepUp, "never", "privileged", "always"))
 	c.approvals = k.number("APPROVALS", s.Approvals, 1, 5, 1)
 	c.approvalsPrivileged = k.number("APPROVALS_PRIVILEGED", s.ApprovalsPrivileged, 1, 5, 1)
-	c.hourly = k.number("HOURLY_REQUESTS", s.HourlyRequests, 0, 1000, 20)
+	c.hourly = k.number("HOURLY_REQUESTS", s.HourlyRequests, 0, 1000, 100)
 	c.frozen = k.boolean("FREEZE", s.Freeze)
 	if s.StepUpContext = strings.TrimSpace(s.StepUpContext); s.StepUpContext != "" && !contextID.MatchString(s.StepUpContext) {
 		k.wrong("STEP_UP_CONTEXT", "must be the id of an authentication context, c1 to c99")

@@ -43,7 +43,7 @@ func newBot(c config, st closingStore, transport http.RoundTripper, log *slog.Lo
 	}
 	service := request.NewService(
 		st,
-		authz.New(slack.Vouch, reads, authz.Options{Protected: c.protected, Bindings: c.bindings(st)}),
+		authz.New(slack.Vouch, reads, authz.Options{Protected: c.protected, Bindings: c.bindings(st), RolesMatter: c.rolesMatter()}),
 		newRevoker(c, credential, reads, transport, log),
 		slackapp.NewReporter(slack, urls, ticketURL, request.SideBySide, log),
 		c.policy(),
@@ -72,6 +72,11 @@ func (c config) policy() request.Policy {
 		Approvals: c.approvals, ApprovalsPrivileged: c.approvalsPrivileged, StepUp: c.stepUp, Hourly: c.hourly,
 		Frozen: c.frozen, Links: c.links,
 	}
+}
+
+// rolesMatter reports whether a setting makes something depend on a target's roles.
+func (c config) rolesMatter() bool {
+	return c.approvalsPrivileged > c.approvals || c.stepUp == request.StepUpPrivileged
 }
 
 // bindings reads people's links; nil where they are identified by e-mail.

@@ -35,16 +35,20 @@ type Options struct {
 	// Protected are the operator's entries: sign-in names, and object ids of users
 	// and of groups.
 	Protected []string
+	// RolesMatter says that something depends on a target's roles or protection: where
+	// they cannot be read, nobody is signed out. Otherwise only a warning is missing.
+	RolesMatter bool
 }
 
 // Directory implements request.Directory on Microsoft Graph. Nothing it learns of
 // people is kept. Safe for concurrent use.
 type Directory struct {
-	vouch     Vouch
-	graph     *entra.API
-	bindings  Bindings
-	protected []string
-	watched   []string // what a target's membership in is asked for
+	vouch       Vouch
+	graph       *entra.API
+	bindings    Bindings
+	protected   []string
+	rolesMatter bool
+	watched     []string // what a target's membership in is asked for
 
 	eligibility, assignments, groups optional
 }
@@ -54,7 +58,7 @@ type Directory struct {
 func New(vouch Vouch, graph *entra.API, o Options) *Directory {
 	return &Directory{
 		vouch: vouch, graph: graph, bindings: o.Bindings,
-		protected: o.Protected, watched: watched(o.Protected),
+		protected: o.Protected, rolesMatter: o.RolesMatter || len(o.Protected) > 0, watched: watched(o.Protected),
 	}
 }
 

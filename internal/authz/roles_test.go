@@ -90,15 +90,20 @@ func TestTargetRolesFailClosed(t *testing.T) {
 			for op, f := range test.instead {
 				g.instead[op] = f
 			}
-			got := g.directory(vouches(email)).Target(t.Context(), email)
+			matter := Options{RolesMatter: true}
+			got := g.directory(vouches(email), matter).Target(t.Context(), email)
 			if got.Account != request.AccountUnknown || got.Roles != "" || got.Protected != "" {
 				t.Errorf("Target = %+v, want it unknown", got)
 			}
 			if diff := cmp.Diff(test.want, got.Fault); diff != "" {
 				t.Errorf("fault (-want +got):\n%s", diff)
 			}
-			if got := g.directory(vouches(email)).Mentioned(t.Context(), origin); got.Account != request.AccountUnknown {
+			if got := g.directory(vouches(email), matter).Mentioned(t.Context(), origin); got.Account != request.AccountUnknown {
 				t.Errorf("Mentioned = %+v, want it unknown", got)
+			}
+			// Where nothing depends on them, an incident does not wait for a warning.
+			if got := g.directory(vouches(email)).Target(t.Context(), email); got.Account != request.AccountMember || !got.RolesUnknown || got.Roles != "" {
+				t.Errorf("Target where roles do not matter = %+v, want a member of unknown roles", got)
 			}
 		})
 	}

@@ -108,8 +108,12 @@ func (d *Directory) complete(ctx context.Context, t request.Target, in map[strin
 	if refusesID(err) {
 		in, err = d.oneByOne(ctx, t.ObjectID)
 	}
-	if err != nil {
+	if err != nil && d.rolesMatter {
 		t.Account, t.Fault = request.AccountUnknown, fault(err)
+		return t
+	}
+	if err != nil { // a warning is missing then, and says so
+		t.RolesUnknown = true
 		return t
 	}
 	t.Roles, t.Protected = rolesAmong(in), d.protectedBy(t, in)

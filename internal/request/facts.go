@@ -126,6 +126,8 @@ type Target struct {
 	// Roles are the names of the privileged directory roles that the account holds now,
 	// separated by commas.
 	Roles string `json:"roles,omitempty"`
+	// RolesUnknown says that they could not be read, where nothing depends on them.
+	RolesUnknown bool `json:"roles_unknown,omitempty"`
 	// Administrators is how many active Global Administrators there are, where the
 	// account is one of them and they could be counted; 0 otherwise.
 	Administrators int `json:"administrators,omitempty"`

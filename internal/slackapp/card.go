@@ -119,6 +119,9 @@ func warnings(r request.Request) []string {
 	if t.Roles != "" {
 		all = append(all, "*The account is an administrator:* "+esc(clean(t.Roles))+".")
 	}
+	if t.RolesUnknown {
+		all = append(all, "Whether the account is an administrator could not be read from Microsoft.")
+	}
 	switch t.Administrators {
 	case 1:
 		all = append(all, "*It is the last active Global Administrator.* Signing it out locks nobody out by itself; make sure that a break-glass account works.")
