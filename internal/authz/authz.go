@@ -160,15 +160,26 @@ func (d *Directory) reread(ctx context.Context, c request.Caller) request.Caller
 	return d.role(ctx, c, u)
 }
 
-// stillTheirs says whether c's Slack user is vouched for and, where people are
-// identified by link, whether theirs still leads to the same account.
+// revouchWithin is how long Slack is waited for about somebody it has vouched for before.
+const revouchWithin = 3 * time.Second
+
+// stillTheirs says whether Slack has anything against c's user by now and, where people
+// are identified by link, whether theirs still leads to the same account. While Slack
+// cannot be asked, what it said before holds: an outage of the chat must not undo what
+// was confirmed in it.
 func (d *Directory) stillTheirs(ctx context.Context, c request.Caller) (request.Standing, request.Fault) {
 	bound := c.ObjectID
 	var err error
 	var standing request.Standing
 	var f request.Fault
 	var wg sync.WaitGroup
-	wg.Go(func() { standing, _, f = d.vouch(ctx, request.Origin{SlackUser: c.Slack}) })
+	wg.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, revouchWithin)
+		defer cancel()
+		if standing, _, f = d.vouch(ctx, request.Origin{SlackUser: c.Slack}); standing == request.Unverified {
+			standing, f = request.Member, request.Fault{}
+		}
+	})
 	if d.bindings != nil {
 		wg.Go(func() { bound, err = d.bindings(ctx, c.Slack) })
 	}
