@@ -137,7 +137,32 @@ func (s *story) halt() error {
 }
 
 func (s *story) close() error {
-	return errors.Join(s.halt(), s.world.Close())
+	return errors.Join(s.halt(), s.leaks(), s.world.Close())
+}
+
+// leaks looks for secrets in whatever a story has logged and said.
+func (s *story) leaks() error {
+	said, err := json.Marshal([]any{s.world.State().Messages, s.world.State().Ephemerals})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, kv := range s.world.Env() {
+		name, value, _ := strings.Cut(kv, "=")
+		if strings.Contains(name, "SECRET") || strings.Contains(name, "TOKEN") && !strings.Contains(name, "FILE") {
+			for where, text := range map[string]string{"log": s.logs.String(), "chat": string(said)} {
+				if strings.Contains(text, value) {
+					errs = append(errs, fmt.Errorf("the %s has %s", where, name))
+				}
+			}
+		}
+	}
+	for _, secret := range []string{"Bearer ", "xoxb-", "eyJ", "@contoso.com", "/commands/T", "/actions/T", "ticket="} {
+		if strings.Contains(s.logs.String(), secret) {
+			errs = append(errs, fmt.Errorf("the log has %q", secret))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // await waits for a state for which cond holds, or fails the script.
