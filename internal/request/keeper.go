@@ -93,7 +93,7 @@ func (s *Service) notesOf(ctx context.Context, r Request, e *Verified) (wait boo
 	if why, _ := s.policy.mayAsk(would, *e, e.At); why != "" || r.Command.WhatIf {
 		return false, nil
 	}
-	if !r.Command.Unconfirmed && !by(e.Caller, e.Target) {
+	if !r.Command.Unconfirmed && !ownAccount(e.Caller, e.Target) {
 		if e.Other, wait, err = s.takeCard(ctx, r, e.Target); err != nil || wait || e.Other.Request != "" {
 			return wait, err
 		}
@@ -195,10 +195,10 @@ func (s *Service) joins(r, open Request, t Target) bool {
 	return same && open.open(r.Lease.At, s.policy.TTL) && open.Origin.Channel == r.Origin.Channel
 }
 
-// by reports whether somebody asks for their own account. Their card stands beside
+// ownAccount reports whether somebody asks for their own account. Their card stands beside
 // another: whoever holds that account must not keep the others from asking, or be taken
 // for one of them.
-func by(c Caller, t Target) bool { return c.ObjectID == t.ObjectID }
+func ownAccount(c Caller, t Target) bool { return c.ObjectID == t.ObjectID }
 
 // count adds a request to those of its requester. It reports whether there are too many.
 func (s *Service) count(ctx context.Context, id ID, by Caller) (over bool, err error) {
