@@ -39,11 +39,12 @@ type roleChange struct {
 
 // effect is one revocation that took place.
 type effect struct {
-	at     time.Time
-	sent   time.Time
-	target string
-	claim  *claim // on which it was asked for
-	excuse string // why nobody could know of the ones before it; "" if somebody could
+	at        time.Time
+	sent      time.Time
+	target    string
+	claim     *claim // on which it was asked for
+	excuse    string // why nobody could know of the ones before it; "" if somebody could
+	traceless bool   // it was in the same second as the one before, so nothing there shows it
 }
 
 func newMicrosoft(s *simulation) *microsoft {
@@ -157,6 +158,7 @@ func (t *microsoft) call(q query) answered {
 func (t *microsoft) revoke(a *account, q query) {
 	on := q.claim
 	e := effect{at: time.Now(), sent: q.sent, target: a.id, claim: on, excuse: isFirst}
+	e.traceless = !t.now().Truncate(time.Second).After(a.validFrom[len(a.validFrom)-1])
 	for _, before := range t.effects {
 		if before.claim.id != on.id || e.excuse == "" {
 			continue
@@ -166,6 +168,8 @@ func (t *microsoft) revoke(a *account, q query) {
 			e.excuse = "took place after the next was sent"
 		case !q.looked.IsZero() && before.at.After(q.looked):
 			e.excuse = "took place after the look"
+		case before.traceless:
+			e.excuse = "left no trace, in the same second as another request's"
 		case q.vain:
 			e.excuse = "the look failed"
 		case a.obscured.After(before.at):

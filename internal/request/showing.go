@@ -28,6 +28,7 @@ type Shown struct {
 	Replied      []string // keys of the answers that arrived
 	Gone         string   // the chat's error code, if nothing can ever be shown there
 	Failed       bool     // something is still missing; try again
+	Copies       bool     // of the card stand in the channel, to be deleted once it is on record which one it is
 	RetryAfter   time.Duration
 }
 
@@ -41,6 +42,8 @@ func reported(r Request, s Shown, now time.Time) (Request, []Record) {
 		r.Card.TS, r.Card.Face, r.Card.Shows, r.Card.Digest = s.Card.TS, s.Card.Face, s.Card.Shows, s.Card.Digest
 	}
 	switch {
+	case s.Copies:
+		r.Card.Doubt, r.Card.LookAt = true, now
 	case s.Card.Doubt:
 		r.Card.Doubt, r.Card.LookAt = true, now.Add(lookForCopies)
 	case !s.Failed && !r.Card.LookAt.IsZero() && !now.Before(r.Card.LookAt):

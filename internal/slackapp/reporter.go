@@ -111,8 +111,14 @@ func (rp *Reporter) public(ctx context.Context, r request.Request) request.Shown
 	return s
 }
 
+// errNotOnRecord keeps copies of a card from being deleted before it is on record which
+// of them is the card: who pressed a button of another meanwhile has told so as well,
+// and then each would be deleted as a copy of the other.
+var errNotOnRecord = errors.New("which copy is the card is not on record yet")
+
 // card posts the card, or updates it when its face has changed.
 func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Shown) error {
+	onRecord := r.Card.TS
 	if r.Card.TS == "" && r.Card.Doubt && r.SettlePassDue() { // one may have appeared after the end
 		found, err := rp.cardsInChannel(ctx, r)
 		if err != nil || len(found) == 0 {
@@ -159,6 +165,10 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 		return err
 	}
 	s.Card = request.Card{TS: ts, Face: face, Shows: r.Shows(), Digest: msg.digest()}
+	if len(copies) > 0 && ts != onRecord {
+		s.Copies = true
+		return errNotOnRecord
+	}
 	return rp.deleteCards(ctx, r, copies)
 }
 
