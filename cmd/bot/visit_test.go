@@ -152,3 +152,48 @@ func freezeVerb(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 	ts.Check(s.start())
 }
+
+// begin signs in at Microsoft and stops short of the callback.
+func (v visitor) begin(ctx context.Context, ticket, person string) (callback *url.URL, err error) {
+	start, err := v.get(ticket)
+	if err != nil {
+		return nil, err
+	}
+	return v.world.SignIn(ctx, v.Client, start.location, person)
+}
+
+// kept is the value of a cookie that the browser has for an address.
+func (v visitor) kept(address, name string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	for _, c := range v.Jar.Cookies(u) {
+		if c.Name == name {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// keep puts a cookie there.
+func (v visitor) keep(address, name, value string) {
+	if u, err := url.Parse(address); err == nil {
+		v.Jar.SetCookies(u, []*http.Cookie{{Name: name, Value: value, Path: "/"}})
+	}
+}
+
+// withQuery is an address with a field of its query changed; "" removes it.
+func withQuery(address, name, value string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	q := u.Query()
+	q.Set(name, value)
+	if value == "" {
+		q.Del(name)
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
