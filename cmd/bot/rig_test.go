@@ -34,8 +34,19 @@ type rig struct {
 	answers int    // to people that were looked at
 }
 
-// startRig starts a bot with settings beside the sandbox's.
+// startRig starts a bot with settings beside the sandbox's, and waits until it knows
+// its workspace.
 func startRig(t *testing.T, extra ...string) *rig {
+	t.Helper()
+	r := startRigAt(t, func(*rig) {}, extra...)
+	if err := awaitReadiness(r.base, http.StatusOK); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// startRigAt starts one after arrange, which can hold its first calls.
+func startRigAt(t *testing.T, arrange func(*rig), extra ...string) *rig {
 	t.Helper()
 	world, err := sandbox.Start(sandbox.Options{})
 	if err != nil {
@@ -67,6 +78,7 @@ func startRig(t *testing.T, extra ...string) *rig {
 		t.Fatal(err)
 	}
 	world.SetBot(r.base)
+	arrange(r)
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	go func() { stopped <- b.serve(ctx, l) }()
@@ -77,9 +89,6 @@ func startRig(t *testing.T, extra ...string) *rig {
 		}
 	})
 	t.Cleanup(r.halt)
-	if err := awaitReadiness(r.base, http.StatusOK); err != nil { // it knows its workspace then
-		t.Fatal(err)
-	}
 	return r
 }
 
