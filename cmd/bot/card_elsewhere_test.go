@@ -15,7 +15,7 @@ import (
 func TestCardReplayedElsewhere(t *testing.T) {
 	t.Parallel()
 	r := startRig(t)
-	card := r.ask("alice", gateTarget)
+	card := r.ask(gateTarget)
 	r.look()
 	in := func(payload map[string]any, name string) map[string]any { return payload[name].(map[string]any) }
 	bob := " U0BOB042 " + r.world.ObjectID("bob")
@@ -98,7 +98,7 @@ func (r *rig) wantDecisions(want ...string) {
 func TestAmbiguousEmailIsNobody(t *testing.T) {
 	t.Parallel()
 	r := startRig(t)
-	card := r.ask("alice", gateTarget)
+	card := r.ask(gateTarget)
 	for _, err := range []error{r.world.SetUPN("bob", "robert@contoso.com"), r.world.SetUPN("heidi", "bob@contoso.com")} {
 		if err != nil {
 			t.Fatal(err)
@@ -123,68 +123,59 @@ func TestAmbiguousEmailIsNobody(t *testing.T) {
 	}
 }
 
-// A role that is taken away while somebody is being looked up does not count.
-func TestRoleTakenAway(t *testing.T) {
+// roleLost is a moment at which somebody loses their role.
+type roleLost struct {
+	name    string
+	setting string
+	hold    string // the calls that are under way meanwhile; %s is the loser's object id
+	butNot  int    // the first calls that are not held
+	loser   string
+	before  func(*rig, sandbox.Message)
+	act     func(*rig, sandbox.Message) // nil: a command of alice's
+	to      string                      // whom the answer is for; "" for a result in the thread
+	answer  string
+	line    string // of the record; the last word is whose object id it has
+}
+
+func rolesLost() []roleLost {
 	const roleOf = "POST /v1.0/users/%s/checkMemberObjects"
-	confirms := func(r *rig, person string, card sandbox.Message) { r.press(person, card, "Confirm") }
-	tests := []struct {
-		name    string
-		setting string
-		hold    string // the calls that are under way meanwhile; %s is the loser's object id
-		butNot  int
-		loser   string
-		before  func(*rig, sandbox.Message)
-		act     func(*rig, sandbox.Message) // nil: a command of alice's
-		to      string                      // whom the answer is for; "" for a result in the thread
-		answer  string
-		lines   []string
-	}{
+	confirms := func(person string) func(*rig, sandbox.Message) {
+		return func(r *rig, card sandbox.Message) { r.press(person, card, "Confirm") }
+	}
+	all := []roleLost{
 		{
 			name: "before a command is judged", hold: "/api/users.info", loser: "alice", to: "alice",
-			answer: "^You are not an active Global Administrator right now", lines: []string{"command refused not-administrator U0ALICE042 alice"},
+			answer: "^You are not an active Global Administrator right now", line: "command refused not-administrator U0ALICE042 alice",
 		},
 		{
-			name: "before a press is judged, the approver's", hold: "/api/users.info", loser: "bob", to: "bob",
-			act:    func(r *rig, c sandbox.Message) { confirms(r, "bob", c) },
-			answer: "^You are not an active Global Administrator right now", lines: []string{"confirm refused not-administrator U0BOB042 bob"},
+			name: "before a press is judged, the approver's", hold: "/api/users.info", loser: "bob", to: "bob", act: confirms("bob"),
+			answer: "^You are not an active Global Administrator right now", line: "confirm refused not-administrator U0BOB042 bob",
 		},
 		{
-			name: "before a press is judged, the requester's", hold: roleOf, loser: "alice", to: "bob",
-			act:    func(r *rig, c sandbox.Message) { confirms(r, "bob", c) },
-			answer: "^Nothing was run: .*, who asked, no longer is an active Global Administrator", lines: []string{"confirm refused requester-not-administrator U0BOB042 bob"},
+			name: "before a press is judged, the requester's", hold: roleOf, loser: "alice", to: "bob", act: confirms("bob"),
+			answer: "^Nothing was run: .*, who asked, no longer is an active Global Administrator", line: "confirm refused requester-not-administrator U0BOB042 bob",
 		},
 	}
-	for _, loser := range []string{"alice", "bob", "carol"} {
-		// The role of the last to confirm, and of the requester, is read at the press; that
-		// of all once more before the effect.
-		once := 1
-		if loser == "bob" {
-			once = 0
-		}
-		tests = append(tests, tests[0])
-		tests[len(tests)-1] = struct {
-			name    string
-			setting string
-			hold    string
-			butNot  int
-			loser   string
-			before  func(*rig, sandbox.Message)
-			act     func(*rig, sandbox.Message)
-			to      string
-			answer  string
-			lines   []string
-		}{
-			name: "between the last press and the effect, " + loser + "'s", setting: "APPROVALS=2", hold: roleOf, butNot: once, loser: loser,
+	// The role of the requester, and of the last to confirm, is read at the press; that of
+	// all once more before the effect.
+	for loser, before := range map[string]int{"alice": 1, "bob": 0, "carol": 1} {
+		all = append(all, roleLost{
+			name: "between the last press and the effect, " + loser + "'s", setting: "APPROVALS=2", hold: roleOf, butNot: before, loser: loser,
 			before: func(r *rig, c sandbox.Message) {
-				confirms(r, "bob", c)
+				r.press("bob", c, "Confirm")
 				r.await("one confirmation", func(s sandbox.State) bool { return strings.Contains(cardNow(s, c), "so far") })
 			},
-			act:    func(r *rig, c sandbox.Message) { confirms(r, "carol", c) },
+			act:    confirms("carol"),
 			answer: "who asked or who confirmed no longer is an active Global Administrator",
-			lines:  []string{"confirm allowed  U0CAROL042 carol"},
-		}
+			line:   "confirm allowed  U0CAROL042 carol",
+		})
 	}
-	for _, tt := range tests {
+	return all
+}
+
+// A role that is taken away while somebody is being looked up does not count.
+func TestRoleTakenAway(t *testing.T) {
+	for _, tt := range rolesLost() {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := startRig(t, tt.setting)
@@ -193,7 +184,7 @@ func TestRoleTakenAway(t *testing.T) {
 			}
 			var card sandbox.Message
 			if tt.act != nil {
-				card = r.ask("alice", gateTarget)
+				card = r.ask(gateTarget)
 			}
 			if tt.before != nil {
 				tt.before(r, card)
@@ -220,12 +211,7 @@ func TestRoleTakenAway(t *testing.T) {
 				re := regexp.MustCompile(tt.answer)
 				r.await("a result", func(s sandbox.State) bool { return inThread(s, card, re) })
 			}
-			var want []string
-			for _, line := range tt.lines {
-				before, person, _ := cutLast(line)
-				want = append(want, before+" "+r.world.ObjectID(person))
-			}
-			r.wantDecisions(want...)
+			r.wantDecisions(withObjectID(r, tt.line))
 			r.halt()
 			s := r.world.State()
 			n := 0
@@ -241,11 +227,8 @@ func TestRoleTakenAway(t *testing.T) {
 	}
 }
 
-// cutLast cuts a text around its last space.
-func cutLast(s string) (before, after string, found bool) {
-	i := strings.LastIndexByte(s, ' ')
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+1:], true
+// withObjectID is a line with the person at its end replaced by their object id.
+func withObjectID(r *rig, line string) string {
+	i := strings.LastIndexByte(line, ' ') + 1
+	return line[:i] + r.world.ObjectID(line[i:])
 }

@@ -49,7 +49,7 @@ func TestGateMatrixOfClosedCards(t *testing.T) {
 			if err := r.world.Join("carol"); err != nil {
 				t.Fatal(err)
 			}
-			card := r.ask("alice", gateTarget)
+			card := r.ask(gateTarget)
 			row.close(r, card)
 			shows := regexp.MustCompile(row.shows)
 			r.await("a card that says "+row.shows, func(s sandbox.State) bool {

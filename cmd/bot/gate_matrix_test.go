@@ -171,7 +171,7 @@ func (g *gateRig) cell(t *testing.T, action, person string, want gateOutcome) {
 
 	isPress := gateCommands[action] == ""
 	if isPress && g.card.TS == "" {
-		g.card = g.ask("alice", gateTarget)
+		g.card = g.ask(gateTarget)
 		g.look()
 	}
 	before := len(g.world.State().Messages)

@@ -392,7 +392,7 @@ func newStepUp(t *testing.T, extra ...string) *stepUp {
 	for _, person := range []string{"alice", "bob", "carol"} {
 		r.link(person, person)
 	}
-	s := &stepUp{&attacked{rig: r}, r.ask("alice", gateTarget)}
+	s := &stepUp{&attacked{rig: r}, r.ask(gateTarget)}
 	s.ticket = s.confirmTicket("bob", s.card)
 	r.look()
 	return s
@@ -496,7 +496,7 @@ func TestStepUpByTheWrongWord(t *testing.T) {
 func TestStepUpForAnotherCard(t *testing.T) {
 	t.Parallel()
 	s := newStepUp(t)
-	other := s.ask("alice", "heidi@contoso.com")
+	other := s.ask("heidi@contoso.com")
 	s.signIn("bob", "bob", s.confirmTicket("bob", other), "Confirmed")
 	s.await("the other's result", func(state sandbox.State) bool { return results(state, other.TS) == 1 })
 	state := s.world.State()
@@ -568,6 +568,32 @@ func TestLinksAreTheirOwners(t *testing.T) {
 		if e.Actor.Slack.User != "U0ALICE042" {
 			t.Errorf("the record says %q", lineOf(e))
 		}
+	}
+}
+
+// What was agreed to once counts once: neither a browser's way back, nor somebody who
+// kept all that passed through it, binds again what was unbound meanwhile.
+func TestAgreeingTwice(t *testing.T) {
+	t.Parallel()
+	r := startRig(t, "IDENTITY=link")
+	a := &attacked{r, r.linkTicket("bob")}
+	v, page := a.preview("bob")
+	cookie := v.kept(r.base, "agree")
+	if done := a.agree(v, page); !strings.HasPrefix(done.text, "Linked") {
+		t.Fatalf("the page says %q", done.text)
+	}
+	r.say("bob", "/revoke-session unlink")
+	r.told("bob", "^Unlinked")
+	r.look()
+	if again := a.agree(v, page); again.status != http.StatusForbidden || !strings.HasPrefix(again.text, tooOldPage) {
+		t.Errorf("agreeing twice: %d %q", again.status, again.text)
+	}
+	v.keep(r.base, "agree", cookie)
+	if again := a.agree(v, page); again.status != http.StatusBadRequest || !strings.HasPrefix(again.text, usedAlready) {
+		t.Errorf("agreeing twice with the cookie kept: %d %q", again.status, again.text)
+	}
+	if r.wantDecisions(); r.linkOf("bob") != "" {
+		t.Errorf("bob is linked to %q", r.linkOf("bob"))
 	}
 }
 

@@ -92,7 +92,7 @@ func startRigAt(t *testing.T, arrange func(*rig), extra ...string) *rig {
 	return r
 }
 
-func (r *rig) await(what string, cond func(sandbox.State) bool) sandbox.State {
+func (r *rig) await(what string, cond func(sandbox.State) bool) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
@@ -100,7 +100,6 @@ func (r *rig) await(what string, cond func(sandbox.State) bool) sandbox.State {
 	if err != nil {
 		r.t.Fatalf("waited for %s in vain\nchat:\n%s\nbot's log:\n%s", what, chat(state), r.logs)
 	}
-	return state
 }
 
 func (r *rig) taken(d sandbox.Delivery, err error) {
@@ -122,14 +121,14 @@ func (r *rig) press(person string, card sandbox.Message, label string) {
 	r.taken(r.world.PressSeen(r.t.Context(), person, card, label))
 }
 
-// ask is a command of person's, and the card that comes of it.
-func (r *rig) ask(person, upn string) (card sandbox.Message) {
+// ask is a command of alice's, and the card that comes of it.
+func (r *rig) ask(upn string) (card sandbox.Message) {
 	r.t.Helper()
-	before := len(r.world.State().Messages)
-	r.say(person, "/revoke-session "+upn)
+	before, re := len(r.world.State().Messages), regexp.MustCompile("Sign out everywhere: "+regexp.QuoteMeta(upn))
+	r.say("alice", "/revoke-session "+upn)
 	r.await("a card about "+upn, func(s sandbox.State) bool {
-		found := false
-		card, found = newCard(s, before, regexp.MustCompile("Sign out everywhere: "+regexp.QuoteMeta(upn)))
+		var found bool
+		card, found = newCard(s, before, re)
 		return found && len(card.Buttons) == 3
 	})
 	return card
@@ -221,9 +220,9 @@ func (r *rig) look() {
 func (r *rig) visitor() visitor { return visitor{r.world, r.world.Browser()} }
 
 // link lets person link the account that another one signs in to.
-func (r *rig) link(person, as string) visit {
+func (r *rig) link(person, as string) {
 	r.t.Helper()
-	return r.signIn(person, as, r.linkTicket(person), "Linked")
+	r.signIn(person, as, r.linkTicket(person), "Linked")
 }
 
 // linkTicket is a fresh ticket with which a person can link an account.
@@ -244,10 +243,10 @@ func ticketIn(e sandbox.Ephemeral) string {
 }
 
 // signIn uses a ticket up to the end.
-func (r *rig) signIn(person, as, ticket, want string) visit {
+func (r *rig) signIn(person, as, ticket, want string) {
 	r.t.Helper()
 	v := r.visitor()
-	_, page, err := v.signIn(r.t.Context(), ticket, as)
+	page, err := v.signIn(r.t.Context(), ticket, as)
 	if mustVisit(r.t, page, err).grant == "" {
 		r.t.Fatalf("%s signs in as %s, and the page offers nothing: %q\n%s", person, as, page.text, r.logs)
 	}
@@ -255,7 +254,6 @@ func (r *rig) signIn(person, as, ticket, want string) visit {
 	if mustVisit(r.t, page, err); !strings.Contains(page.text, want) {
 		r.t.Fatalf("%s signs in as %s and agrees, and the page says %q, want %q", person, as, page.text, want)
 	}
-	return page
 }
 
 func revocations(s sandbox.State) (n int) {

@@ -208,7 +208,7 @@ func runErrors(a *attacked, x *secrets, card sandbox.Message) {
 	v := a.visitor()
 	a.open(v, a.begin(v, a.ticket, ""))
 
-	other := a.ask("alice", "heidi@contoso.com")
+	other := a.ask("heidi@contoso.com")
 	faults := []sandbox.Fault{
 		{Name: "f", System: "entra", Match: "token", Status: 400, Code: "invalid_grant", Times: 2},
 		{Name: "f", System: "entra", Match: "token", Drop: true, Times: 1},

@@ -54,18 +54,17 @@ func readPage(resp *http.Response, err error) (visit, error) {
 }
 
 // signIn opens a ticket's address, signs in at Microsoft as a person, and returns the
-// page on which that ends, with what led there.
-func (v visitor) signIn(ctx context.Context, ticket, person string) (callback string, page visit, err error) {
+// page on which that ends.
+func (v visitor) signIn(ctx context.Context, ticket, person string) (visit, error) {
 	start, err := v.get(ticket)
 	if err != nil || start.status != http.StatusFound {
-		return "", start, err
+		return start, err
 	}
 	back, err := v.world.SignIn(ctx, v.Client, start.location, person)
 	if err != nil {
-		return "", start, err
+		return start, err
 	}
-	page, err = v.get(back.String())
-	return back.String(), page, err
+	return v.get(back.String())
 }
 
 // agree presses the button of a page.
@@ -102,7 +101,7 @@ func (s *story) signsIn(ts *testscript.TestScript, person string, args []string)
 		return ticket != "" && ticket != s.usedTicket
 	})
 	v := visitor{s.world, s.world.Browser()}
-	_, page, err := v.signIn(context.Background(), ticket, as)
+	page, err := v.signIn(context.Background(), ticket, as)
 	ts.Check(err)
 	if args[1] == "agrees" {
 		s.usedTicket = ticket
