@@ -24,7 +24,7 @@ const (
 
 // forgedTokens are wrong whatever they are for.
 var forgedTokens = []string{
-	"alg-none", "wrong-key", "hs256", "expired", "not-yet-valid", "wrong-nonce", "no-nonce", "wrong-audience", "wrong-issuer", "wrong-tenant", "no-oid",
+	"alg-none", "wrong-key", "hs256", "expired", "not-yet-valid", "wrong-nonce", "no-nonce", "wrong-audience", "wrong-issuer", "wrong-tenant", "wrong-tid", "no-oid",
 }
 
 // linkAttack is one way to get at a link or a confirmation with a ticket. It returns
