@@ -32,7 +32,7 @@ func (s *Sandbox) forgeries() map[string]func(claims map[string]any) {
 		},
 		"wrong-tid": func(c map[string]any) { c["tid"] = otherTenantID },
 		"no-oid":    func(c map[string]any) { delete(c, "oid") },
-		"stale":  func(c map[string]any) { c["auth_time"] = s.now().Add(-time.Hour).Unix() },
+		"stale":     func(c map[string]any) { c["auth_time"] = s.now().Add(-time.Hour).Unix() },
 	}
 }
 
