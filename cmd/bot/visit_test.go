@@ -54,18 +54,17 @@ func readPage(resp *http.Response, err error) (visit, error) {
 }
 
 // signIn opens a ticket's address, signs in at Microsoft as a person, and returns the
-// page on which that ends, with what led there.
-func (v visitor) signIn(ctx context.Context, ticket, person string) (callback string, page visit, err error) {
+// page on which that ends.
+func (v visitor) signIn(ctx context.Context, ticket, person string) (visit, error) {
 	start, err := v.get(ticket)
 	if err != nil || start.status != http.StatusFound {
-		return "", start, err
+		return start, err
 	}
 	back, err := v.world.SignIn(ctx, v.Client, start.location, person)
 	if err != nil {
-		return "", start, err
+		return start, err
 	}
-	page, err = v.get(back.String())
-	return back.String(), page, err
+	return v.get(back.String())
 }
 
 // agree presses the button of a page.
@@ -106,7 +105,7 @@ func (s *story) signsIn(ts *testscript.TestScript, person string, args []string)
 		return ticket != "" && (again || ticket != s.usedTicket)
 	})
 	v := visitor{s.world, s.world.Browser()}
-	_, page, err := v.signIn(context.Background(), ticket, as)
+	page, err := v.signIn(context.Background(), ticket, as)
 	ts.Check(err)
 	if args[1] == "agrees" {
 		s.usedTicket = ticket
@@ -155,4 +154,49 @@ func freezeVerb(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Fatalf("nothing was frozen")
 	}
 	ts.Check(s.start())
+}
+
+// begin signs in at Microsoft and stops short of the callback.
+func (v visitor) begin(ctx context.Context, ticket, person string) (callback *url.URL, err error) {
+	start, err := v.get(ticket)
+	if err != nil {
+		return nil, err
+	}
+	return v.world.SignIn(ctx, v.Client, start.location, person)
+}
+
+// kept is the value of a cookie that the browser has for an address.
+func (v visitor) kept(address, name string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	for _, c := range v.Jar.Cookies(u) {
+		if c.Name == name {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// keep puts a cookie there.
+func (v visitor) keep(address, name, value string) {
+	if u, err := url.Parse(address); err == nil {
+		v.Jar.SetCookies(u, []*http.Cookie{{Name: name, Value: value, Path: "/"}})
+	}
+}
+
+// withQuery is an address with a field of its query changed; "" removes it.
+func withQuery(address, name, value string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	q := u.Query()
+	q.Set(name, value)
+	if value == "" {
+		q.Del(name)
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
 }

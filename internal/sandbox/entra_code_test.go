@@ -170,7 +170,7 @@ func TestForgedIDTokens(t *testing.T) {
 	for kind, changed := range map[string][]string{
 		"alg-none": nil, "wrong-key": nil, "hs256": nil,
 		"expired": {"exp", "iat", "nbf"}, "not-yet-valid": {"exp", "iat", "nbf"}, "wrong-nonce": {"nonce"}, "no-nonce": {"nonce"},
-		"wrong-audience": {"aud"}, "wrong-issuer": {"iss"}, "wrong-tenant": {"iss", "tid"}, "no-oid": {"oid"}, "stale": {"auth_time"},
+		"wrong-audience": {"aud"}, "wrong-issuer": {"iss"}, "wrong-tenant": {"iss", "tid"}, "wrong-tid": {"tid"}, "no-oid": {"oid"}, "stale": {"auth_time"},
 	} {
 		if err := f.ForgeIDToken(kind); err != nil {
 			t.Fatal(err)

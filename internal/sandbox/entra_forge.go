@@ -30,8 +30,9 @@ func (s *Sandbox) forgeries() map[string]func(claims map[string]any) {
 		"wrong-tenant": func(c map[string]any) {
 			c["tid"], c["iss"] = otherTenantID, s.issuer(otherTenantID)
 		},
-		"no-oid": func(c map[string]any) { delete(c, "oid") },
-		"stale":  func(c map[string]any) { c["auth_time"] = s.now().Add(-time.Hour).Unix() },
+		"wrong-tid": func(c map[string]any) { c["tid"] = otherTenantID },
+		"no-oid":    func(c map[string]any) { delete(c, "oid") },
+		"stale":     func(c map[string]any) { c["auth_time"] = s.now().Add(-time.Hour).Unix() },
 	}
 }
 
@@ -48,6 +49,7 @@ func signatureForgeries() []string { return []string{"alg-none", "wrong-key", "h
 //   - "wrong-nonce", "no-nonce"
 //   - "wrong-audience", "wrong-issuer": of another app, of another host
 //   - "wrong-tenant": tid and iss of Fabrikam's tenant, with a good signature
+//   - "wrong-tid": Fabrikam's tid alone
 //   - "no-oid"
 //   - "stale": auth_time an hour ago
 //

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"mime"
+	"net/url"
 	"strings"
 )
 
@@ -16,17 +17,17 @@ import (
 // somebody of another organization using a command. What became of the request
 // to the bot, be it a timeout, is in Delivery.
 func (s *Sandbox) Say(ctx context.Context, person, channel, text string) (Delivery, error) {
-	return s.say(ctx, person, channel, text, true)
+	return s.say(ctx, person, channel, text, true, nil)
 }
 
 // SayFormatted is Say for text as Slack sends it after the composer formatted
 // it: nothing is escaped. It is how a pasted link reaches the bot whose label is
 // not its address, such as <mailto:mallory@contoso.com|bob@contoso.com>.
 func (s *Sandbox) SayFormatted(ctx context.Context, person, channel, text string) (Delivery, error) {
-	return s.say(ctx, person, channel, text, false)
+	return s.say(ctx, person, channel, text, false, nil)
 }
 
-func (s *Sandbox) say(ctx context.Context, name, channelID, text string, escaped bool) (Delivery, error) {
+func (s *Sandbox) say(ctx context.Context, name, channelID, text string, escaped bool, twist func(url.Values)) (Delivery, error) {
 	s.mu.Lock()
 	p, c, err := s.world.present(name, channelID)
 	if err != nil {
@@ -46,7 +47,7 @@ func (s *Sandbox) say(ctx context.Context, name, channelID, text string, escaped
 		return Delivery{}, nil
 	case verb != command:
 		err = fmt.Errorf("%s is not a valid command. In Slack, all messages that start with the \"/\" symbol are interpreted as commands", verb)
-	case p.slack.stranger:
+	case p.slack.stranger && twist == nil:
 		err = fmt.Errorf("%s is of another organization: Slack Connect does not let people use the commands of apps that are not theirs", name)
 	case c.archived:
 		err = fmt.Errorf("%s is archived", c.id)
@@ -65,6 +66,9 @@ func (s *Sandbox) say(ctx context.Context, name, channelID, text string, escaped
 		"command", command, "text", rest, "api_app_id", appID, "is_enterprise_install", "false",
 		"response_url", reply, "trigger_id", s.triggerID(),
 	)
+	if twist != nil {
+		body = twisted(body, twist)
+	}
 	s.mu.Unlock()
 
 	d := s.deliver(ctx, "/slack/commands", body)

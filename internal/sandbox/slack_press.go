@@ -67,6 +67,10 @@ func (s *Sandbox) PressSeen(ctx context.Context, person string, seen Message, la
 // button that is gone since, or with a value that never was. It returns an error
 // only for a person or channel that does not exist.
 func (s *Sandbox) PressValue(ctx context.Context, person, channel, messageTS, actionID, value string) (Delivery, error) {
+	return s.pressValue(ctx, person, channel, messageTS, pressed{actionID: actionID, value: value})
+}
+
+func (s *Sandbox) pressValue(ctx context.Context, person, channel, messageTS string, press pressed) (Delivery, error) {
 	s.mu.Lock()
 	p, c, err := s.world.present(person, channel)
 	if err != nil {
@@ -77,8 +81,8 @@ func (s *Sandbox) PressValue(ctx context.Context, person, channel, messageTS, ac
 	if m := s.world.message(c.id, messageTS); m != nil {
 		source = pressSource{channel: c, ts: m.ts, threadTS: m.threadTS, blocks: m.blocks, message: m}
 	}
-	block, element := element(source.blocks, actionID)
-	body := s.pressBody(p, source, pressed{actionID: actionID, value: value, block: block, element: element})
+	press.block, press.element = element(source.blocks, press.actionID)
+	body := s.pressBody(p, source, press)
 	s.mu.Unlock()
 	return s.deliver(ctx, "/slack/interactivity", body).Delivery, nil
 }
@@ -95,6 +99,7 @@ type pressSource struct {
 type pressed struct {
 	actionID, value string
 	block, element  map[string]any // nil if the message does not have the button
+	twist           func(map[string]any)
 }
 
 // source finds the message with that ts that p can see.
@@ -156,6 +161,9 @@ func (s *Sandbox) pressBody(p *person, source pressSource, press pressed) string
 	}
 	if source.message != nil {
 		payload["message"] = s.messageObject(source.message, false)
+	}
+	if press.twist != nil {
+		press.twist(payload)
 	}
 	raw, err := json.Marshal(payload)
 	if err != nil {

@@ -112,17 +112,19 @@ func (w *world) state() State {
 	}
 	for _, m := range w.messages {
 		if !m.tombstone {
+			raw, buttons, plain := m.looks.of(m.text, m.blocks)
 			state.Messages = append(state.Messages, Message{
 				TS: m.ts, ThreadTS: m.threadTS, Channel: m.channel, User: m.author, Text: m.text,
-				Blocks: rawBlocks(m.blocks), Buttons: buttons(m.blocks), Edited: m.editedTS != "",
-				Metadata: slices.Clone(m.metadata), Plain: plainText(m.text, m.blocks),
+				Blocks: raw, Buttons: buttons, Edited: m.editedTS != "",
+				Metadata: slices.Clone(m.metadata), Plain: plain,
 			})
 		}
 	}
 	for _, e := range w.ephemerals {
+		raw, buttons, plain := e.looks.of(e.text, e.blocks)
 		state.Ephemerals = append(state.Ephemerals, Ephemeral{
-			To: e.to.name, Channel: e.channel, Text: e.text, Plain: plainText(e.text, e.blocks), Via: e.via,
-			TS: e.ts, ThreadTS: e.threadTS, Blocks: rawBlocks(e.blocks), Buttons: buttons(e.blocks),
+			To: e.to.name, Channel: e.channel, Text: e.text, Plain: plain, Via: e.via,
+			TS: e.ts, ThreadTS: e.threadTS, Blocks: raw, Buttons: buttons,
 		})
 	}
 	return state

@@ -44,6 +44,7 @@ type message struct {
 	metadata              json.RawMessage
 	editedTS              string
 	tombstone             bool // deleted, but its thread lives on
+	looks                 rendered
 }
 
 // ephemeral is a message that one person saw once.
@@ -54,6 +55,7 @@ type ephemeral struct {
 	text                  string
 	blocks                []any
 	via                   string
+	looks                 rendered
 }
 
 func newWorld(now time.Time) world {
