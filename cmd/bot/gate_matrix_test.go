@@ -17,7 +17,8 @@ const gateTarget = "mallory@contoso.com"
 // gateCells says what becomes of everything that anybody can do. A word in lower case
 // is an outcome of gateOutcomes; dave's Slack account is deactivated, robot is a bot
 // user, grace a guest, oscar comes through Slack Connect, and foreign is bob in a
-// delivery of another workspace. Mallory is the target, and an administrator.
+// delivery of another workspace. Mallory is the target, and an administrator; a card about
+// her is open when she freezes.
 var gateCells = map[string]string{
 	"email": `
           command   what-if   alone     link      Confirm   Cancel    What-If   freeze    unlink
@@ -25,7 +26,7 @@ alice     card      shown     ran       by-email  own       canceled  planned   
 bob       card      shown     ran       by-email  runs      canceled  planned   frozen    by-email
 carol     card      shown     ran       by-email  runs      canceled  planned   frozen    by-email
 alice2    nobody    nobody    nobody    by-email  nobody    nobody    nobody    nobody    by-email
-mallory   card      shown     ran       by-email  about     about     planned   frozen    by-email
+mallory   card      shown     ran       by-email  about     about     planned   about     by-email
 heidi     no-admin  no-admin  no-admin  by-email  no-admin  no-admin  no-admin  no-admin  by-email
 trent     blocked   blocked   blocked   by-email  blocked   blocked   blocked   blocked   by-email
 peggy     eligible  eligible  eligible  by-email  eligible  eligible  eligible  eligible  by-email
@@ -43,7 +44,7 @@ alice     card      shown     ran       linked    own       canceled  planned   
 bob       card      shown     ran       linked    runs      canceled  planned   frozen    ended
 carol     unlinked  unlinked  unlinked  unlinked  unlinked  unlinked  unlinked  unlinked  no-link
 alice2    card      shown     ran       linked    own       canceled  planned   frozen    ended
-mallory   card      shown     ran       linked    about     about     planned   frozen    ended
+mallory   card      shown     ran       linked    about     about     planned   about     ended
 heidi     no-admin  no-admin  no-admin  linked    no-admin  no-admin  no-admin  no-admin  ended
 trent     blocked   blocked   blocked   linked    blocked   blocked   blocked   blocked   ended
 peggy     eligible  eligible  eligible  linked    eligible  eligible  eligible  eligible  ended

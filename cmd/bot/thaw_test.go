@@ -34,7 +34,7 @@ func TestThawAndLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := visitor{s.world, s.world.Browser()}
-	_, page, err := v.signIn(ctx, ticket, "bob")
+	page, err := v.signIn(ctx, ticket, "bob")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,36 +111,4 @@ func TestThawOfAWarmStore(t *testing.T) {
 	if code := run(t.Context(), []string{"thaw", "--state-file=" + filepath.Join(s.dir, "state.db")}, &out, &out); code != exitOK || !strings.Contains(out.String(), "Nothing was frozen") {
 		t.Errorf("exit %d, %s", code, &out)
 	}
-}
-
-// What is kept beside requests has no buttons, and a press that names it is answered.
-func TestPressOnANote(t *testing.T) {
-	s := newStory(t.TempDir())
-	if err := s.begin(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.close() })
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if _, err := s.world.Say(ctx, "alice", incident, "/revoke-session freeze"); err != nil {
-		t.Fatal(err)
-	}
-	told := func(text string) {
-		t.Helper()
-		if _, err := s.world.Await(ctx, func(state sandbox.State) bool {
-			for _, e := range state.Ephemerals {
-				if strings.Contains(e.Plain, text) {
-					return true
-				}
-			}
-			return false
-		}); err != nil {
-			t.Fatalf("nobody was told %q", text)
-		}
-	}
-	told("Frozen: nothing is run")
-	if d, err := s.world.PressValue(ctx, "bob", incident, "1.1", "confirm", "note/freeze"); err != nil || d.Status != http.StatusOK {
-		t.Fatalf("press: %+v, %v", d, err)
-	}
-	told("I don't know this card or button")
 }

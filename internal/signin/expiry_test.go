@@ -26,17 +26,22 @@ func (d quietDesk) Account(context.Context, string) request.Target {
 	return request.Target{}
 }
 
-func (d quietDesk) LinkTo(context.Context, request.Ticket, string) (request.Reason, error) {
+func (d quietDesk) LinkedTo(context.Context, request.SlackUser) (string, error) {
+	d.t.Error("a link was read")
+	return "", nil
+}
+
+func (d quietDesk) LinkTo(context.Context, request.Ticket, string, string) (request.Reason, error) {
 	d.t.Error("an account was linked")
 	return "", nil
 }
 
-func (d quietDesk) Confirming(context.Context, request.Ticket) (request.Request, error) {
+func (d quietDesk) Behind(context.Context, request.Ticket) (request.Request, error) {
 	d.t.Error("a request was read")
 	return request.Request{}, nil
 }
 
-func (d quietDesk) ConfirmWith(context.Context, request.Ticket, request.Proof) error {
+func (d quietDesk) ConfirmWith(context.Context, request.Ticket, request.Proof, string) error {
 	d.t.Error("a request was confirmed")
 	return nil
 }

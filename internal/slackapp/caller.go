@@ -18,8 +18,9 @@ func (c *Client) Vouch(ctx context.Context, by request.Origin) (request.Standing
 	if err != nil {
 		return request.Unverified, "", fault(err)
 	}
-	if by.Home != "" && by.Home != self.Team && self.Enterprise == "" {
-		return request.SlackOutsider, "", request.Fault{}
+	sameOrg := self.Enterprise != "" && by.Enterprise == self.Enterprise
+	if by.Team != "" && by.Team != self.Team && !sameOrg || by.Home != "" && by.Home != self.Team && self.Enterprise == "" {
+		return request.SlackOutsider, "", request.Fault{} // a user's id alone does not say of which workspace
 	}
 	u, err := c.reads.GetUserInfoContext(ctx, by.User)
 	if err != nil {

@@ -7,23 +7,23 @@ import (
 	"github.com/revoke-session/revoke-session/internal/sandbox"
 )
 
-// A button works for ten minutes, so whoever signed in as somebody else by mistake
-// opens it once more. The page says that it is confirmed, so it is, or Slack says why not.
+// A button works for ten minutes, so whoever was refused once, for a reason that passes,
+// uses it once more.
 func TestStepUpButtonUsedAgain(t *testing.T) {
-	t.Skip("a defect: the page says Confirmed and nothing comes of it: the second press has the key of the first, which was judged")
 	t.Parallel()
 	s := newStepUp(t)
-	s.signIn("bob", "carol", s.ticket, "Confirmed")
-	s.told("bob", "you sign in to Microsoft afresh")
+	s.change(s.world.SetRole("alice", false))
+	s.signIn("bob", "bob", s.ticket, "Sent")
+	s.told("bob", "no longer is an active Global Administrator")
+	s.change(s.world.SetRole("alice", true))
 	s.look()
-	s.signIn("bob", "bob", s.ticket, "Confirmed")
+	s.signIn("bob", "bob", s.ticket, "Sent")
 	s.await("the result", func(state sandbox.State) bool { return results(state, s.card.TS) == 1 })
 }
 
 // The id in a button is not ours to trust: what the store keeps beside requests cannot
 // be pressed on.
 func TestPressOnANote(t *testing.T) {
-	t.Skip("a defect: nobody is answered: step passes over presses on a note, which is due at once, again and again")
 	t.Parallel()
 	r := startRig(t)
 	card := r.ask(gateTarget)
@@ -35,7 +35,6 @@ func TestPressOnANote(t *testing.T) {
 // While the bot does not know yet which workspace it is in, the worker has to turn away
 // what comes from another one.
 func TestForeignCommandBeforeTheBotKnowsItsWorkspace(t *testing.T) {
-	t.Skip("a defect: it is taken as the user of the same id: the worker compares the workspace of the user, not that of the delivery")
 	t.Parallel()
 	var wait, release func()
 	r := startRigAt(t, func(r *rig) { wait, release = r.holdCalls("/api/auth.test", 0) })
