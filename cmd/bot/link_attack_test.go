@@ -383,9 +383,9 @@ type stepUp struct {
 	card sandbox.Message
 }
 
-func newStepUp(t *testing.T, extra ...string) *stepUp {
+func newStepUp(t *testing.T) *stepUp {
 	t.Helper()
-	r := startRig(t, append([]string{"IDENTITY=link", "STEP_UP=always"}, extra...)...)
+	r := startRig(t, "IDENTITY=link", "STEP_UP=always")
 	if err := r.world.Join("carol"); err != nil {
 		t.Fatal(err)
 	}
