@@ -147,9 +147,12 @@ func sentinelKilled(m crashMoment) *crashCell {
 	return c
 }
 
-// sentinelForced lets the sentinels choose another master although this one lives.
+// sentinelForced lets the sentinels choose another master although this one lives. For a
+// moment the other replica still follows the old one, and vouches for writes that the
+// new master has not got: only both together are a promise then.
 func sentinelForced(m crashMoment) *crashCell {
 	c := sentinelKilled(m)
+	c.settings = []string{"REDIS_WAIT_REPLICAS=2"}
 	c.name = strings.Replace(c.name, "master killed", "failover forced", 1)
 	open := c.open
 	var watcher *redis.SentinelClient
