@@ -19,12 +19,12 @@ var (
 	bucketRequests = []byte("requests") // id -> row
 	bucketDue      = []byte("due")      // wake time (8 bytes, nanoseconds, big endian) + id -> nothing
 	bucketAudit    = []byte("audit")    // number (8 bytes, big endian) -> line
-	bucketMeta     = []byte("meta")     // "head" -> request.Head, "format" -> 1, "check" -> time
+	bucketMeta     = []byte("meta")     // "head" -> request.Head, "format" -> 2, "check" -> time
 
 	keyHead   = []byte("head")
 	keyFormat = []byte("format")
 	keyCheck  = []byte("check")
-	format    = []byte("1")
+	format    = []byte("2") // 1: one approver, and records that name people by object id alone
 )
 
 // Bolt keeps everything in one file of one process: durable (each write is
