@@ -2,7 +2,6 @@ package request
 
 import (
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -184,56 +183,6 @@ func (p Policy) Next(r Request, e Event, now time.Time) (Request, []Record, erro
 	return r, recs, nil
 }
 
-// due derives the place in the due index from what there is to do, so that no
-// transition can forget it.
-func (r Request) due(now time.Time) time.Time {
-	var wake []time.Time
-	if len(r.Presses) > 0 {
-		return now
-	}
-	if r.Unshown() {
-		wake = append(wake, later(now, r.RetryAt))
-	}
-	switch r.State {
-	case Approved:
-		if r.mustShowFirst() && !r.Thread.Gone {
-			return later(now, r.RetryAt)
-		}
-		return now
-	case Executing:
-		wake = append(wake, later(now, r.RunAt))
-	case Received:
-		return later(now, r.RetryAt)
-	case Pending:
-		wake = append(wake, r.Expires)
-		if !r.Card.LookAt.IsZero() {
-			wake = append(wake, later(later(now, r.Card.LookAt), r.RetryAt))
-		}
-	case Finished, Settling:
-		wake = append(wake, later(now, r.SettleAt))
-	case Refused, Canceled, Expired:
-		if !r.SettleAt.IsZero() {
-			wake = append(wake, later(now, r.SettleAt))
-		}
-	case Noted:
-		if !r.RetryAt.IsZero() {
-			wake = append(wake, later(now, r.RetryAt))
-		}
-	case Done, Planned, Answered:
-	}
-	if len(wake) == 0 {
-		return time.Time{}
-	}
-	return slices.MinFunc(wake, time.Time.Compare)
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
 func (p Policy) verified(r Request, e Verified, now time.Time) (Request, []Record, error) {
 	if r.State != Received {
 		return r, nil, ErrNothingToDo
@@ -278,104 +227,4 @@ func (r Request) asked() string {
 		return "command what-if"
 	}
 	return "command"
-}
-
-func pressed(r Request, press Press) (Request, error) {
-	if r.seen(press.Key) {
-		return r, ErrNothingToDo
-	}
-	if len(r.Presses) >= maxPresses {
-		return r, ErrTooMany
-	}
-	r.Presses = append(r.Presses, press)
-	return r, nil
-}
-
-func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, error) {
-	i := slices.IndexFunc(r.Presses, func(p Press) bool { return p.Key == e.Key })
-	if i < 0 {
-		return r, nil, ErrNothingToDo
-	}
-	press := r.Presses[i]
-	r.Presses = slices.Delete(r.Presses, i, i+1)
-	r.Judged = slices.DeleteFunc(r.Judged, func(s Seen) bool { return now.Sub(s.At) > ReplayWindow })
-	r.Judged = append(r.Judged, Seen{Key: press.Key, At: now})
-	if e.Caller.Slack == (SlackUser{}) {
-		e.Caller.Slack = press.By.SlackUser
-	}
-
-	why, fault := p.mayPress(r, press, e, now)
-	if r.Card.TS == "" && r.State != Received && samePlace(r, press) {
-		// The answer to our post was lost; the press tells where the card is, whatever
-		// becomes of the press.
-		r.Card.TS, r.Card.Face, r.Card.Shows, r.RetryAt = press.MessageTS, FacePending, r.Shows(), time.Time{}
-	}
-	if why == UnknownCard && r.State == Received {
-		r.State, r.Refusal, r.ClosedAt = Refused, why, now // a press on a card nobody knows
-	}
-	if why == PlanChanged {
-		r = r.planAnew(e)
-	}
-	if why == IsFrozen {
-		r.FrozenBy = e.Freeze.By.Slack
-	}
-	if why != "" {
-		r.Replies = append(r.Replies, Reply{
-			Key: press.Key, To: press.By, Verb: press.Verb, Reason: why,
-			Standing: e.Caller.Standing, Fault: fault, Eligible: e.Caller.Eligible, At: now,
-			MessageTS: press.MessageTS, Plan: press.Plan,
-		})
-		return r, []Record{r.record(string(press.Verb), e.Caller, now).refused(why)}, nil
-	}
-	r.RetryAt = time.Time{} // what there is to show has changed
-	switch press.Verb {
-	case Confirm:
-		r = p.confirmed(r, e, now)
-	case Cancel:
-		r.State, r.Closer, r.ClosedAt = Canceled, e.Caller, now
-	case WhatIf:
-		r.Thread.PlanWanted = true
-	}
-	return r, []Record{r.record(string(press.Verb), e.Caller, now).allowed()}, nil
-}
-
-// confirmed adds one person's word. The last that is needed is the claim.
-func (p Policy) confirmed(r Request, e Judged, now time.Time) Request {
-	r.Requester, r.Target, r.Approvals = e.Requester, e.Target, max(r.Approvals, p.needs(e.Target))
-	r.Approvers = append(r.Approvers, e.Caller)
-	if r.Missing() > 0 {
-		return r
-	}
-	r.State, r.ApprovedAt = Approved, now
-	if len(r.Approvers) == 1 { // what was read of others is older
-		r.CheckedAt = e.At
-	}
-	return r
-}
-
-// planAnew puts what is so now on the card, which is then confirmed anew.
-func (r Request) planAnew(e Judged) Request {
-	changes := r.Plan.changes(e.Plan)
-	if len(changes) == 0 { // the press was on a card that had not been brought up to date yet
-		return r
-	}
-	r.Target, r.Plan, r.Changes, r.Approvers = e.Target, e.Plan, changes, nil // nobody has confirmed this one
-	r.Thread.PlanWanted, r.Thread.PlanTS, r.RetryAt = false, "", time.Time{}
-	return r
-}
-
-func ticked(r Request, now time.Time) (Request, []Record, error) {
-	if r.State != Pending || now.Before(r.Expires) {
-		return r, nil, ErrNothingToDo
-	}
-	inTime := func(p Press) bool { return p.At.Before(r.Expires) && now.Sub(r.Expires) <= JudgeGrace }
-	if slices.ContainsFunc(r.Presses, inTime) { // it came while we were about to; it is judged first
-		return r, nil, ErrNothingToDo
-	}
-	r.State, r.ClosedAt, r.RetryAt = Expired, now, time.Time{}
-	if r.Card.TS == "" {
-		r.Card.Doubt = true // a worker may have posted it and died before it could say so
-		r.Replies = append(r.Replies, Reply{Key: string(r.ID), To: r.Origin, Reason: CardNotPosted, At: now})
-	}
-	return r, []Record{r.record("expire", Caller{}, now)}, nil
 }
