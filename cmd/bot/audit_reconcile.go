@@ -86,9 +86,14 @@ func reconcile(ctx context.Context, slack *slackapp.Client, lines iter.Seq2[[]by
 	if _, err := (audit.Against{Part: true}).Verify(collect); err != nil {
 		return fmt.Errorf("verifying the record first: %w", err)
 	}
-	differ := 0
+	differ, unread := 0, 0
 	for _, id := range order {
-		for _, difference := range compare(ctx, slack, shown[id]) {
+		differences, err := compare(ctx, slack, shown[id])
+		if err != nil {
+			unread++
+			fmt.Fprintf(out, "request %s in %s: its thread could not be read: %v\n", id, shown[id].channel, err)
+		}
+		for _, difference := range differences {
 			differ++
 			fmt.Fprintf(out, "request %s in %s of %s: %s\n", id, shown[id].channel, shown[id].at.UTC().Format("2006-01-02 15:04:05 MST"), difference)
 		}
@@ -99,18 +104,21 @@ func reconcile(ctx context.Context, slack *slackapp.Client, lines iter.Seq2[[]by
 			unshown++
 		}
 	}
-	fmt.Fprintf(out, "%d requests compared, %d differences; %d results were sent by direct message or are still on their way\n", len(order), differ, unshown)
-	if differ > 0 {
+	fmt.Fprintf(out, "%d requests compared, %d differences; %d results were sent by direct message or are still on their way\n", len(order)-unread, differ, unshown)
+	switch {
+	case differ > 0:
 		return errDiffers
+	case unread > 0:
+		return fmt.Errorf("%d threads could not be read: invite the bot into their channels, or try again later", unread)
 	}
 	return nil
 }
 
 // compare names what differs in one thread.
-func compare(ctx context.Context, slack *slackapp.Client, s shownAs) []string {
+func compare(ctx context.Context, slack *slackapp.Client, s shownAs) ([]string, error) {
 	now, err := slack.Saying(ctx, s.channel, s.Card)
 	if err != nil {
-		return []string{fmt.Sprintf("its thread could not be read: %v", err)}
+		return nil, err
 	}
 	var all []string
 	look := func(what, ts, want string) {
@@ -125,5 +133,5 @@ func compare(ctx context.Context, slack *slackapp.Client, s shownAs) []string {
 	}
 	look("card", s.Card, s.CardDigest)
 	look("result", s.Result, s.ResultDigest)
-	return all
+	return all, nil
 }

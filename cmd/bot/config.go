@@ -48,6 +48,7 @@ type settings struct {
 
 	Identity            string `env:"IDENTITY" default:"email" help:"How Slack users are identified: email (the confirmed address of their Slack profile) or link (they sign in to Entra once)."`
 	PublicURL           string `name:"public-url" env:"PUBLIC_URL" help:"Address at which browsers reach this bot, for IDENTITY=link, such as https://bot.contoso.com."`
+	LinkKey             string `env:"LINK_KEY" help:"Random text of at least 32 characters that seals what passes through browsers, for IDENTITY=link; the same on all replicas. Unset: made of the client secret and the signing secret. Environment only." secret:""`
 	StepUp              string `env:"STEP_UP" default:"never" help:"Whether Confirm asks for a fresh sign-in to Entra: never, privileged (for targets with a privileged role) or always."`
 	StepUpContext       string `env:"STEP_UP_CONTEXT" help:"Authentication context that the fresh sign-in has to satisfy, such as c1. Empty: none."`
 	Approvals           string `env:"APPROVALS" default:"1" help:"How many Global Administrators besides the requester have to confirm."`
@@ -84,6 +85,7 @@ type config struct {
 	disabled, allowUnconfirmed        bool
 	links                             bool // people are identified by IDENTITY=link
 	publicURL, stepUpContext          string
+	linkKey                           string // "": no secret that Slack does not know
 	stepUp                            request.StepUp
 	approvals, approvalsPrivileged    int
 	hourly                            int

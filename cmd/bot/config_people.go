@@ -37,6 +37,13 @@ func (s *settings) link(c *config, k *check) {
 		return
 	}
 	c.publicURL = k.origin("PUBLIC_URL", s.PublicURL)
+	c.linkKey = strings.TrimSpace(s.LinkKey)
+	if c.linkKey != "" && len(c.linkKey) < 32 {
+		k.wrong("LINK_KEY", "must have at least 32 characters, such as the output of openssl rand -hex 32")
+	}
+	if c.linkKey == "" && c.credential == secretCredential { // one that Slack does not know
+		c.linkKey = c.clientSecret + "\n" + c.slackSecret
+	}
 	if c.credential == managedCredential {
 		k.wrong("IDENTITY", "link signs people in through an app registration, which a managed identity has none of: use a secret, a certificate or a federated token")
 	}

@@ -45,6 +45,9 @@ func (s *serveCommand) Run(ctx context.Context, parsed *kong.Context, logs logTo
 	if !c.links {
 		log.Warn("people are identified by the e-mail address of their Slack profile: whoever can change it could pass for an administrator; with IDENTITY=link they sign in to Entra")
 	}
+	if c.links && c.linkKey == "" {
+		log.Warn("what passes through browsers is sealed by the Slack signing secret alone, which whoever administers the Slack app can read: set LINK_KEY")
+	}
 	st, err := openStore(c)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func newBot(c config, st closingStore, transport http.RoundTripper, log *slog.Lo
 	var tickets *signin.Tickets
 	var ticketURL slackapp.Tickets
 	if c.links {
-		if tickets, err = signin.NewTickets(c.publicURL, c.slackSecret); err != nil {
+		if tickets, err = signin.NewTickets(c.publicURL, cmp.Or(c.linkKey, c.slackSecret)); err != nil {
 			return nil, errors.Join(err, st.Close())
 		}
 		ticketURL = tickets.URL

@@ -104,14 +104,16 @@ const (
 
 // Reply is one private answer that a person is owed.
 type Reply struct {
-	Key      string    `json:"key"` // of the press, or the request's id for a command
-	To       Origin    `json:"to"`
-	Verb     Verb      `json:"verb,omitempty"` // empty for a command
-	Reason   Reason    `json:"reason"`
-	Standing Standing  `json:"standing,omitempty"`
-	Fault    Fault     `json:"fault,omitzero"`
-	Eligible bool      `json:"eligible,omitempty"` // could activate the role
-	At       time.Time `json:"at"`
+	Key      string   `json:"key"` // of the press, or the request's id for a command
+	To       Origin   `json:"to"`
+	Verb     Verb     `json:"verb,omitempty"` // empty for a command
+	Reason   Reason   `json:"reason"`
+	Standing Standing `json:"standing,omitempty"`
+	Fault    Fault    `json:"fault,omitzero"`
+	Eligible bool     `json:"eligible,omitempty"` // could activate the role
+	// Requester is the standing of who asked, where that is the reason.
+	Requester Standing  `json:"requester,omitempty"`
+	At        time.Time `json:"at"`
 	// MessageTS and Plan are those of the press, which is carried on after a sign-in.
 	MessageTS string `json:"message_ts,omitempty"`
 	Plan      string `json:"plan,omitempty"`

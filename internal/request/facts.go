@@ -91,6 +91,8 @@ type Caller struct {
 	Eligible      bool       `json:"eligible,omitempty"`      // does not, and could activate it in PIM
 	Evidence      string     `json:"evidence,omitempty"`      // request id of the answer about the role
 	Fault         Fault      `json:"fault,omitzero"`
+	// Proven says that a fresh sign-in came with what they did.
+	Proven bool `json:"proven,omitempty"`
 	// Took is how long the look-up took.
 	Took time.Duration `json:"took,omitempty"`
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -85,7 +86,7 @@ func (s *Service) notesOf(ctx context.Context, r Request, e *Verified) (wait boo
 				return false, err
 			}
 		}
-		if s.policy.mayDo(would, *e, r.Lease.At) == "" {
+		if s.policy.mayDo(would, *e) == "" {
 			e.Linked, err = s.do(ctx, r, e.Caller)
 		}
 		return false, err
@@ -132,67 +133,70 @@ func (s *Service) accused(ctx context.Context, by Caller, now time.Time) (bool, 
 	if by.ObjectID == "" {
 		return false, nil
 	}
-	open, err := s.cardOf(ctx, by.ObjectID)
-	return err == nil && open.Target.ObjectID == by.ObjectID && open.open(now, s.policy.TTL), err
-}
-
-// cardOf is the request that last had the card of a target; none if it is forgotten.
-func (s *Service) cardOf(ctx context.Context, objectID string) (Request, error) {
-	n, err := s.store.Get(ctx, cardNote(objectID))
-	if err == nil && n.Note.Card != "" {
-		n, err = s.store.Get(ctx, n.Note.Card)
-	}
+	n, err := s.store.Get(ctx, cardNote(by.ObjectID))
 	if errors.Is(err, ErrNotFound) {
-		return Request{}, nil
+		return false, nil
 	}
 	if err != nil {
-		return Request{}, fmt.Errorf("reading the open request: %w", err)
+		return false, fmt.Errorf("reading the open requests: %w", err)
 	}
-	return n, nil
+	open, err := s.openOf(ctx, n.Note.Cards, now)
+	return slices.ContainsFunc(open, func(o Request) bool { return o.Target.ObjectID == by.ObjectID }), err
 }
 
-// takeCard makes r the request whose card is open for a target, or names the one that
-// is. While that one is not decided, it has to be waited for. A card in another channel
-// is none to join, since not everybody can see it.
+// openOf reads those of some requests that are open.
+func (s *Service) openOf(ctx context.Context, ids []ID, now time.Time) ([]Request, error) {
+	var open []Request
+	for _, id := range ids {
+		r, err := s.store.Get(ctx, id)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return nil, fmt.Errorf("reading an open request: %w", err)
+		}
+		if err == nil && r.open(now, s.policy.TTL) {
+			open = append(open, r)
+		}
+	}
+	return open, nil
+}
+
+// takeCard notes r among the open requests for a target, or names the one in the same
+// channel that it has to join; while that one is not decided, it has to be waited for. A
+// card in another channel is none to join, since not everybody can see it.
 func (s *Service) takeCard(ctx context.Context, r Request, t Target) (other Other, wait bool, err error) {
 	for {
 		n, err := s.note(ctx, cardNote(t.ObjectID), func(n Request, now time.Time) (Request, []Record, error) {
-			if n.Note.Card == "" {
-				n.Note.Card = r.ID
-			}
 			n.Forget = now.Add(s.policy.TTL + 24*time.Hour)
 			return n, nil, nil
 		})
-		if err != nil || n.Note.Card == r.ID {
+		if err != nil || slices.Contains(n.Note.Cards, r.ID) {
 			return Other{}, false, err
 		}
-		open, err := s.store.Get(ctx, n.Note.Card)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return Other{}, false, fmt.Errorf("reading the open request: %w", err)
-		}
-		if err == nil && s.joins(r, open, t) {
-			return Other{
-				Request: open.ID, Channel: open.Origin.Channel, TS: open.Card.TS, Requester: open.Requester.Slack,
-				Running: open.Authorized(),
-			}, open.State == Received, nil
-		}
-		_, err = s.note(ctx, cardNote(t.ObjectID), func(now Request, at time.Time) (Request, []Record, error) {
-			if now.Note.Card == n.Note.Card {
-				now.Note.Card = r.ID
-			}
-			return now, nil, nil
-		})
+		open, err := s.openOf(ctx, n.Note.Cards, r.Lease.At)
 		if err != nil {
 			return Other{}, false, err
 		}
+		cards := []ID{r.ID}
+		for _, o := range open {
+			// The target of one that was only received is not known yet; it noted itself
+			// for this one.
+			if o.Origin.Channel == r.Origin.Channel && (o.State == Received || o.Target.ObjectID == t.ObjectID) {
+				return Other{
+					Request: o.ID, Channel: o.Origin.Channel, TS: o.Card.TS, Requester: o.Requester.Slack, Running: o.Authorized(),
+				}, o.State == Received, nil
+			}
+			cards = append(cards, o.ID)
+		}
+		taken := false
+		_, err = s.note(ctx, cardNote(t.ObjectID), func(now Request, _ time.Time) (Request, []Record, error) {
+			if taken = slices.Equal(now.Note.Cards, n.Note.Cards); taken {
+				now.Note.Cards = cards
+			}
+			return now, nil, nil
+		})
+		if err != nil || taken {
+			return Other{}, false, err
+		}
 	}
-}
-
-// joins reports whether r, for t, has to join another request. The target of one that was
-// only received is not known yet; it took the note for the same.
-func (s *Service) joins(r, open Request, t Target) bool {
-	same := open.State == Received || open.Target.ObjectID == t.ObjectID
-	return same && open.open(r.Lease.At, s.policy.TTL) && open.Origin.Channel == r.Origin.Channel
 }
 
 // ownAccount reports whether somebody asks for their own account. Their card stands beside

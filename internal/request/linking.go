@@ -49,7 +49,7 @@ func LinksOf(ctx context.Context, st Store) ([]LinkedUser, error) {
 // RemoveLink is the operator's way to end a link. It reports whether there was one.
 func RemoveLink(ctx context.Context, st Store, u SlackUser) (bool, error) {
 	_, err := st.Update(ctx, linkNote(u), func(r Request, now time.Time) (Request, []Record, error) {
-		return Policy{}.Next(r, Unlinking{By: Caller{Slack: u}}, now)
+		return Policy{}.Next(r, Unlinking{}, now)
 	})
 	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNothingToDo) {
 		return false, nil

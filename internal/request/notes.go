@@ -7,13 +7,13 @@ import (
 )
 
 // Note is something kept beside requests: in the store as a request in the state
-// Noted, so that it has the same guarantees and its records are in the same chain. One
-// of its fields is used, which its id tells.
+// Noted, so that it has the same guarantees and its records are in the same chain. Its id
+// tells which of its fields are used.
 type Note struct {
 	Link   Bound     `json:"link,omitzero"`
 	Ended  ID        `json:"ended,omitempty"` // the command that last ended the link
 	Freeze FreezeOf  `json:"freeze,omitzero"`
-	Card   ID        `json:"card,omitempty"`  // the request that last was open for a target
+	Cards  []ID      `json:"cards,omitempty"` // the requests that were last seen open for a target
 	Asked  []AskedAt `json:"asked,omitempty"` // by one requester, lately
 }
 

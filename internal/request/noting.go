@@ -16,8 +16,8 @@ type (
 	}
 	// Unlinking ends a binding.
 	Unlinking struct {
-		By      Caller
-		Command ID // by which the person asked for it; "" for others' reasons
+		By      Caller // nobody, where the operator or Slack ends it
+		Command ID     // by which the person asked for it
 	}
 	// Rechecked says what Slack says of a linked user now.
 	Rechecked struct{ Standing Standing }
@@ -60,16 +60,16 @@ func (p Policy) noted(r Request, e NoteEvent, now time.Time) (Request, []Record,
 		if r.Note.Freeze.On {
 			return r, nil, ErrNothingToDo
 		}
-		r.Note.Freeze, r.RetryAt = FreezeOf{On: true, By: e.By.actor(), At: now}, now
+		r.Note.Freeze, r.RetryAt = FreezeOf{On: true, By: e.By.actor(), At: now.UTC()}, now
 		return r, []Record{r.record("freeze", e.By, now).allowed()}, nil
 	case Thawing:
 		if !r.Note.Freeze.On {
 			return r, nil, ErrNothingToDo
 		}
-		r.Note.Freeze, r.RetryAt = FreezeOf{At: now}, now
+		r.Note.Freeze, r.RetryAt = FreezeOf{At: now.UTC()}, now
 		return r, []Record{r.record("thaw", Caller{}, now)}, nil
 	case Spread:
-		if r.Note.Freeze == e.Of { // else it was switched meanwhile
+		if r.Note.Freeze.On == e.Of.On && r.Note.Freeze.At.Equal(e.Of.At) { // else it was switched meanwhile
 			r.RetryAt = time.Time{}
 		}
 	case FreezeSeen:
@@ -116,7 +116,9 @@ func unlinking(r Request, e Unlinking, now time.Time) (Request, []Record, error)
 	if r.Note.Link.ObjectID == "" {
 		return r, nil, ErrNothingToDo
 	}
-	e.By.ObjectID, e.By.Identified = r.Note.Link.ObjectID, ByLink
+	if e.Command != "" {
+		e.By.ObjectID, e.By.Identified = r.Note.Link.ObjectID, ByLink
+	}
 	rec := r.record("unlink", e.By, now)
 	rec.Target = r.Note.Link.ObjectID
 	r.Note.Link, r.Note.Ended, r.RetryAt = Bound{}, e.Command, time.Time{}
@@ -134,8 +136,7 @@ func rechecked(r Request, e Rechecked, now time.Time) (Request, []Record, error)
 		return r, nil, nil
 	}
 	if e.Standing == SlackDeactivated || e.Standing == SlackOutsider {
-		who, _ := linkedUser(r.ID)
-		return unlinking(r, Unlinking{By: Caller{Slack: who, Standing: e.Standing}}, now)
+		return unlinking(r, Unlinking{}, now)
 	}
 	r.RetryAt = now.Add(recheckLinks)
 	if e.Standing == Unverified {
@@ -147,7 +148,7 @@ func rechecked(r Request, e Rechecked, now time.Time) (Request, []Record, error)
 // answered ends a command that asks for no revocation.
 func (p Policy) answered(r Request, e Verified, now time.Time) (Request, []Record, error) {
 	r.State, r.ClosedAt = Answered, now
-	why, done := p.mayDo(r, e, now), Reason("")
+	why, done := p.mayDo(r, e), Reason("")
 	switch r.Command.Task {
 	case Freeze:
 		done = FrozenNow
@@ -173,8 +174,8 @@ func (p Policy) answered(r Request, e Verified, now time.Time) (Request, []Recor
 
 // mayDo is the gate for a command that asks for no revocation. What it allows is done
 // before the answer is written, and can be done again.
-func (p Policy) mayDo(r Request, e Verified, now time.Time) Reason {
-	if now.Sub(r.Received) > p.TTL {
+func (p Policy) mayDo(r Request, e Verified) Reason {
+	if e.At.Sub(r.Received) > p.TTL { // by the time of the looks, so that what was done is answered as done
 		return CommandTooOld
 	}
 	switch r.Command.Task {

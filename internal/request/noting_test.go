@@ -139,7 +139,7 @@ func TestTasks(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := received()
-			r.Command, r.Origin = Command{Task: tt.task}, origin(tt.facts.Caller)
+			r.Command, r.Origin, tt.facts.At = Command{Task: tt.task}, origin(tt.facts.Caller), t0
 			after, recs, err := Policy{Links: tt.links, TTL: policy.TTL}.Next(r, tt.facts, t0)
 			if err != nil {
 				t.Fatal(err)
@@ -158,7 +158,7 @@ func TestTasks(t *testing.T) {
 func TestTasksGrowOld(t *testing.T) {
 	r := received()
 	r.Command, r.Received = Command{Task: Freeze}, t0.Add(-policy.TTL-time.Second)
-	if after := next(t, r, Verified{Caller: alice}, t0); after.State != Refused || after.Refusal != CommandTooOld {
+	if after := next(t, r, Verified{Caller: alice, At: t0}, t0); after.State != Refused || after.Refusal != CommandTooOld {
 		t.Errorf("state %s, %q", after.State, after.Refusal)
 	}
 }
@@ -180,5 +180,15 @@ func TestThawWhileSpreading(t *testing.T) {
 	thawed := next(t, frozen, Thawing{}, t0.Add(time.Second))
 	if r := next(t, thawed, Spread{frozen.Note.Freeze}, t0.Add(2*time.Second)); r.Due.IsZero() {
 		t.Error("nobody brings the thaw to the cards")
+	}
+}
+
+// Times are compared as times: a store gives them back in whatever zone they were written.
+func TestSpreadInAnotherZone(t *testing.T) {
+	frozen := inState(t, Noted)
+	elsewhere := frozen.Note.Freeze
+	elsewhere.At = elsewhere.At.In(time.FixedZone("", 5*60*60+30*60))
+	if r := next(t, frozen, Spread{elsewhere}, t0.Add(time.Second)); !r.Due.IsZero() {
+		t.Errorf("due %v, want never", r.Due)
 	}
 }

@@ -366,3 +366,32 @@ func TestOneSlackAccountIsOnePerson(t *testing.T) {
 		t.Errorf("an approver's Slack account: %q, want %q", why, ConfirmedBefore)
 	}
 }
+
+// Where a fresh sign-in is wanted, nobody's word without one counts, also if it was given
+// before it was wanted.
+func TestEveryApproverIsProven(t *testing.T) {
+	p := Policy{Approvals: 2, StepUp: StepUpPrivileged, TTL: policy.TTL}
+	proof := func(who Caller) func(*Press, *Judged) {
+		return func(press *Press, j *Judged) {
+			j.Target = privileged
+			press.Proof = Proof{Request: "r1", Plan: thePlan.Code(), ObjectID: who.ObjectID, At: t0}
+		}
+	}
+	r, why := confirmAs(t, p, pendingUnder(t, p, target), bob, nil)
+	if why != "" || len(r.Approvers) != 1 || r.Approvers[0].Proven {
+		t.Fatalf("%q, %+v", why, r.Approvers)
+	}
+	r, why = confirmAs(t, p, r, carol, proof(carol))
+	if why != "" || r.State != Pending || len(r.Approvers) != 1 || !r.Approvers[0].Is(carol) {
+		t.Fatalf("%q, state %s, %+v; want carol's word alone", why, r.State, r.Approvers)
+	}
+	r, why = confirmAs(t, p, r, bob, proof(bob))
+	if why != "" || r.State != Approved {
+		t.Fatalf("%q, state %s", why, r.State)
+	}
+	r.Approvers[1].Proven = false
+	e := &Evidence{At: t0, Requester: alice, Approvers: r.Approvers, Target: privileged}
+	if after, _, err := p.Next(r, Started{Plan: thePlan, Evidence: e}, t0); err != nil || after.Outcome.Trouble != MoreNeeded {
+		t.Errorf("an unproven word at the effect: %q, %v", after.Outcome.Trouble, err)
+	}
+}

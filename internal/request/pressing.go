@@ -35,7 +35,7 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 		// becomes of the press.
 		r.Card.TS, r.Card.Face, r.Card.Shows, r.RetryAt = press.MessageTS, FacePending, r.Shows(), time.Time{}
 	}
-	if why == UnknownCard && r.State == Received {
+	if why == UnknownCard && r.State == Received && !r.known() {
 		r.State, r.Refusal, r.ClosedAt = Refused, why, now // a press on a card nobody knows
 	}
 	if why == PlanChanged {
@@ -47,7 +47,7 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 	if why != "" {
 		r.Replies = append(r.Replies, Reply{
 			Key: press.Key, To: press.By, Verb: press.Verb, Reason: why,
-			Standing: e.Caller.Standing, Fault: fault, Eligible: e.Caller.Eligible, At: now,
+			Standing: e.Caller.Standing, Fault: fault, Eligible: e.Caller.Eligible, Requester: e.Requester.Standing, At: now,
 			MessageTS: press.MessageTS, Plan: press.Plan,
 		})
 		return r, []Record{r.record(string(press.Verb), e.Caller, now).refused(why)}, nil
@@ -55,7 +55,7 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 	r.RetryAt = time.Time{} // what there is to show has changed
 	switch press.Verb {
 	case Confirm:
-		r = p.confirmed(r, e, now)
+		r = p.confirmed(r, e, press.Proof.proves(e.Caller, r, press.At), now)
 	case Cancel:
 		r.State, r.Closer, r.ClosedAt = Canceled, e.Caller, now
 	case WhatIf:
@@ -65,8 +65,12 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 }
 
 // confirmed adds one person's word. The last that is needed is the claim.
-func (p Policy) confirmed(r Request, e Judged, now time.Time) Request {
+func (p Policy) confirmed(r Request, e Judged, proven bool, now time.Time) Request {
 	r.Requester, r.Target, r.Approvals = e.Requester, e.Target, max(r.Approvals, p.needs(e.Target))
+	e.Caller.Proven = proven
+	if p.stepsUp(e.Target) { // by now; those who confirmed before did not have to sign in
+		r.Approvers = slices.DeleteFunc(r.Approvers, func(a Caller) bool { return !a.Proven })
+	}
 	r.Approvers = append(r.Approvers, e.Caller)
 	if r.Missing() > 0 {
 		return r

@@ -25,8 +25,8 @@ type State string
 // Canceled and Expired are final; a request leaves the others only by a transition.
 const (
 	Received  State = "received"  // the command is stored, nobody has been looked up yet
-	Pending   State = "pending"   // a card waits for a second administrator
-	Approved  State = "approved"  // claimed by one valid Confirm
+	Pending   State = "pending"   // a card waits for other administrators
+	Approved  State = "approved"  // claimed by the last valid Confirm that was needed
 	Executing State = "executing" // written before the effect is attempted
 	Finished  State = "finished"  // the outcome is written and not shown yet
 	Settling  State = "settling"  // shown; passes again later to mend what arrived late

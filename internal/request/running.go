@@ -2,6 +2,7 @@ package request
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -70,6 +71,8 @@ func (p Policy) forbids(r Request, e Started) Trouble {
 	case p.Disabled:
 		return SwitchedOff
 	case !r.Command.Unconfirmed && len(r.Approvers) < max(r.needed(), p.needs(t)):
+		return MoreNeeded
+	case p.stepsUp(t) && slices.ContainsFunc(r.Approvers, func(a Caller) bool { return !a.Proven }):
 		return MoreNeeded
 	case p.mayRunAlone(r.Command, t) == ConfirmRequired:
 		return AloneForbidden

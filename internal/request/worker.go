@@ -146,10 +146,12 @@ func (s *Service) step(ctx context.Context, r Request) (next Request, more bool,
 	switch {
 	case r.State == Noted && !r.RetryAt.IsZero() && !now.Before(r.RetryAt):
 		next, err = s.tend(ctx, r)
-	case r.State == Noted, r.State == Received && now.Before(r.RetryAt):
+	case r.State == Noted:
 		return r, false, nil
 	case len(r.Presses) > 0:
 		next, err = s.judge(ctx, r)
+	case r.State == Received && now.Before(r.RetryAt):
+		return r, false, nil
 	case r.State == Received:
 		next, err = s.verify(ctx, r)
 	case r.mustShowFirst() && now.Sub(r.ApprovedAt) <= RunWithin:

@@ -55,6 +55,11 @@ func follows(r request.Request, t request.Ticket) (facts []fact, agree string) {
 		return nil, "Link them"
 	case t.Press == nil && r.Command.Task != request.Revoke:
 		what = "the command " + string(r.Command.Task)
+	case t.Press == nil && r.Command.Unconfirmed:
+		return []fact{
+			{"And then", "signing out " + cmp.Or(r.Command.User, "the Slack user "+r.Command.Mention) + " at once, without a second person (-Confirm:$false)"},
+			{"Reason", r.Command.Reason},
+		}, "Link them and run it"
 	case t.Press == nil:
 		return []fact{{"And then", "the command to sign out " + cmp.Or(r.Command.User, "the Slack user "+r.Command.Mention)}}, "Link them and send it"
 	default:
@@ -91,7 +96,12 @@ func (h *Handler) previewConfirm(ctx context.Context, w http.ResponseWriter, t r
 		return
 	}
 	signedIn := time.Unix(p.AuthTime, 0)
-	if h.now().Sub(signedIn) > request.ProofFor || !p.satisfies(h.Context) {
+	if !p.satisfies(h.Context) {
+		h.Log.Warn("a sign-in did not satisfy the authentication context of STEP_UP_CONTEXT", "slack_user", t.By.User, "context", h.Context)
+		h.fail(w, http.StatusForbidden, "This sign-in is not strong enough", "Nothing was confirmed. The operator of this bot demands the authentication context "+h.Context+" (STEP_UP_CONTEXT): sign in as it asks, or ask the operator whether a Conditional Access policy is set up for it.")
+		return
+	}
+	if h.now().Sub(signedIn) > request.ProofFor {
 		h.fail(w, http.StatusForbidden, "This was not a fresh sign-in", "Nothing was confirmed. Go back to Slack, press Confirm again, and enter your credentials when Microsoft asks for them.")
 		return
 	}
@@ -119,7 +129,7 @@ func (h *Handler) previewConfirm(ctx context.Context, w http.ResponseWriter, t r
 			{"Plan", req.Plan.Code()},
 			{"Request", string(req.ID)},
 		},
-		Text: []string{"You confirm this as a second Global Administrator, under your name. It ends the account's sessions in browser, desktop and mobile apps on all devices."},
+		Text: []string{"You confirm this as another Global Administrator, under your name. It ends the account's sessions in browser, desktop and mobile apps on all devices."},
 		Grant: h.offer(w, grant{Ticket: t, ObjectID: p.ObjectID, Proof: request.Proof{
 			Request: req.ID, Plan: req.Plan.Code(), ObjectID: p.ObjectID, At: signedIn.UTC(),
 		}}),
@@ -154,12 +164,14 @@ func (h *Handler) confirm(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		h.undone(w, err)
+	case why == request.TargetUnknown || why == request.NotVerified:
+		h.fail(w, http.StatusServiceUnavailable, "Slack or Microsoft could not vouch for you", "Nothing was linked. Go back to Slack and use the button again in a minute. If it stays so, your Slack account is not an active, full member of its workspace.")
 	case why == request.LinkedToAnother:
 		h.fail(w, http.StatusConflict, "Your Slack account is linked to another Microsoft account", "Nothing was changed. If that one is yours, type /revoke-session unlink in Slack first. If it is not, tell your security team.")
 	case why != "":
-		h.fail(w, http.StatusForbidden, "These accounts can't be linked", "Nothing was linked: your Slack account or the Microsoft account is not an active, full member ("+string(why)+").")
+		h.fail(w, http.StatusForbidden, "These accounts can't be linked", "Nothing was linked: the Microsoft account is not an active, full member of its organization.")
 	default:
-		h.page(w, http.StatusOK, page{Title: "Linked", Text: []string{"Go back to Slack: what you typed or pressed there is being carried on. You can close this page."}})
+		h.page(w, http.StatusOK, page{Title: "Linked", Text: []string{"Go back to Slack: if there was something to carry on, it is. You can close this page."}})
 	}
 }
 

@@ -22,11 +22,10 @@ const askWithin = 8 * time.Second
 
 // person is who signed in, verified.
 type person struct {
-	ObjectID string    `json:"oid"`
-	Tenant   string    `json:"tid"`
-	AuthTime int64     `json:"auth_time"` // seconds; 0 where Entra does not say
-	Contexts []string  `json:"acrs"`
-	Issued   time.Time `json:"-"`
+	ObjectID string   `json:"oid"`
+	Tenant   string   `json:"tid"`
+	AuthTime int64    `json:"auth_time"` // seconds; 0 where Entra does not say
+	Contexts []string `json:"acrs"`
 }
 
 // issuer is the tenant's OpenID provider. What it says of itself is asked once.
@@ -145,7 +144,6 @@ func (i issuer) verify(ctx context.Context, raw, nonce string) (person, error) {
 	case p.ObjectID == "":
 		return p, errNobody
 	}
-	p.Issued = token.IssuedAt
 	return p, nil
 }
 

@@ -184,7 +184,7 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) {
 	h.setCookie(w, cookieAttempt, "")
 	if refused := query.Get("error"); refused != "" {
 		h.Log.Info("a sign-in was not completed", "slack_user", a.Ticket.By.User, "code", refused)
-		h.fail(w, http.StatusOK, "You did not sign in", "Nothing was done. Microsoft says: "+refused+".")
+		h.fail(w, http.StatusOK, "You did not sign in", "Nothing was done. Microsoft says: "+refused+". To try again, go back to Slack and use the button there.")
 		return
 	}
 	if !h.once(ctx, w, "state/"+a.State) {

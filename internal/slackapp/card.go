@@ -39,12 +39,20 @@ func face(r request.Request) message {
 	case request.FaceCanceled:
 		return closedCard(r, "Canceled: "+upn, fmt.Sprintf("Canceled by %s. Nothing was run for %s.", mention(r.Closer), esc(upn)))
 	case request.FaceExpired:
-		return closedCard(r, "Expired: "+upn, fmt.Sprintf("Nobody confirmed in time, so nothing was run for %s. To ask again, send the command again.", esc(upn)))
+		return closedCard(r, "Expired: "+upn, expiredText(r))
 	case request.FaceRefused:
 		return closedCard(r, "Refused: "+upn, fmt.Sprintf("Nothing was run for %s.", esc(upn)))
 	case request.NoFace:
 	}
 	return message{text: "Nothing to show."}
+}
+
+func expiredText(r request.Request) string {
+	why := "Nobody confirmed in time"
+	if len(r.Approvers) > 0 {
+		why = fmt.Sprintf("Not enough people confirmed in time (%s did)", confirmers(r))
+	}
+	return fmt.Sprintf("%s, so nothing was run for %s. To ask again, send the command again.", why, esc(signInName(r)))
 }
 
 func pendingCard(r request.Request) message {
@@ -211,7 +219,7 @@ func buttons(r request.Request) slack.Block {
 	confirm.Style = slack.StyleDanger
 	confirm.AccessibilityLabel = clip("Confirm signing out "+upn, 75)
 	confirm.Confirm = slack.NewConfirmationBlockObject(label("Sign out everywhere?"),
-		label(fmt.Sprintf("%s (object id %s) will be signed out on all devices: plan %s. You confirm this as a second Global Administrator, under your name.",
+		label(fmt.Sprintf("%s (object id %s) will be signed out on all devices: plan %s. You confirm this as another Global Administrator, under your name.",
 			upn, r.Target.ObjectID, r.Plan.Code())),
 		label("Sign out"), label("Go back"))
 	confirm.Confirm.Style = slack.StyleDanger

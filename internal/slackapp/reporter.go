@@ -165,6 +165,9 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 		return err
 	}
 	s.Card = request.Card{TS: ts, Face: face, Shows: r.Shows(), Digest: msg.digest()}
+	if err != nil { // it stands as it was
+		s.Card.Digest = r.Card.Digest
+	}
 	if len(copies) > 0 && ts != onRecord {
 		s.Copies = true
 		return errNotOnRecord

@@ -8,9 +8,9 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// ErrUnreadable says that a thread can't be read: the channel is gone, or the bot is not
+// errUnreadable says that a thread can't be read: the channel is gone, or the bot is not
 // in it.
-var ErrUnreadable = errors.New("the channel can't be read with this token")
+var errUnreadable = errors.New("the channel can't be read with this token")
 
 // Saying returns digests of what the messages of a thread say now, by their timestamps,
 // the one that begins it included. Where Slack asks to wait, it waits.
@@ -32,7 +32,7 @@ func (c *Client) Saying(ctx context.Context, channel, ts string) (map[string]str
 		case f.Code == "thread_not_found" || f.Code == "message_not_found":
 			return digests, nil
 		case f.Code == "channel_not_found" || f.Code == "not_in_channel" || f.Code == "missing_scope":
-			return nil, ErrUnreadable
+			return nil, errUnreadable
 		default:
 			return nil, safe(err)
 		}

@@ -82,13 +82,19 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.OwnRequest:
 		return "You asked for this yourself, so you can't confirm it: a second Global Administrator has to press Confirm. You can still cancel it."
 	case request.OwnAccount:
-		return "This is about your own account, so you can neither confirm nor cancel it, nor freeze everything meanwhile. Other Global Administrators decide."
+		if r.Command.Task == request.Freeze {
+			return "A card about your own account is open, so you can't freeze everything: other Global Administrators can."
+		}
+		return "This is about your own account, so you can neither confirm nor cancel it. Other Global Administrators decide."
 	case request.ConfirmedBefore:
-		return fmt.Sprintf("You have confirmed this already; %s more have to. Somebody else has to press Confirm.", count(r.Missing()))
+		if r.Missing() == 0 {
+			return "You have confirmed this already, and it is confirmed now: the result appears in the thread."
+		}
+		return fmt.Sprintf("You have confirmed this already. Somebody else has to press Confirm: %s more of them.", count(r.Missing()))
 	case request.StepUpNeeded:
 		return "Nothing was run yet: to confirm this you sign in to Microsoft afresh, for this request and plan " + code(r.Plan.Code()) + " alone. The button works for ten minutes."
 	case request.IsFrozen:
-		return "Everything is frozen" + frozenBy(r) + ", so nothing was run. Only the operator of this bot can thaw it (`bot thaw`)." + byHand
+		return "Everything is frozen" + frozenBy(r) + ", so nothing was run. Only the operator of this bot can thaw it (`bot thaw`, or FREEZE=false)." + byHand
 	case request.TargetProtected:
 		return fmt.Sprintf("%s is protected by the operator of this bot (PROTECTED_USERS: %s), so nothing was done: it is there for the day on which nothing else works. If it has to be signed out all the same, two people decide that outside of this bot.", upn, code(r.Target.Protected))
 	case request.AskedBefore:
@@ -105,17 +111,13 @@ func replyText(r request.Request, a request.Reply) string {
 		return "Your Slack account is not linked to any Microsoft account, so there was nothing to remove."
 	case request.LinkNotUsed:
 		return "This bot identifies people by the e-mail address of their Slack profile (IDENTITY=email), so there is nothing to link."
-	case request.LinkedToAnother, request.AccountUnfit:
-		return "Nothing was linked."
+	case request.LinkedToAnother, request.AccountUnfit: // said on the page
 	case request.RequesterNotAdmin:
-		if a.Fault.System != "" {
-			return fmt.Sprintf("Nothing was run: the role of %s, who asked, could not be read%s. Press Confirm again in a minute.", mention(r.Requester), detail(a.Fault))
-		}
-		return fmt.Sprintf("Nothing was run: %s, who asked, no longer is an active Global Administrator. They can activate the role and you press Confirm again, or you send the command yourself and somebody else confirms.", mention(r.Requester))
+		return requesterText(r, a)
 	case request.AlreadyConfirmed:
 		return fmt.Sprintf("%s has already confirmed this; it is running. The result appears in the thread.", confirmers(r))
 	case request.AlreadyDone:
-		return "This is already done. " + authority(r) + " The result is in the thread."
+		return "This has ended: " + esc(resultSentence(r)) + " " + authority(r) + " More is in the thread."
 	case request.AlreadyCanceled:
 		return fmt.Sprintf("This was canceled by %s; nothing was run. To ask again, send the command again.", mention(r.Closer))
 	case request.AlreadyExpired:
@@ -152,7 +154,7 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.CommandDisabled:
 		return sentence(request.NotAvailable, "") + "\nThe operator of this bot has switched the command off (DISABLED=true), so nothing was run." + byHand
 	case request.ConfirmRequired:
-		return "This bot runs nothing without a second administrator: its operator has not set ALLOW_UNCONFIRMED=true, so " + code("-Confirm:$false") + " is refused. Nothing was done. Send this, and let a second administrator confirm: " + commandLine(r)
+		return "This bot does not run this on one person's word: its operator has not set ALLOW_UNCONFIRMED=true, or wants more for this account (APPROVALS, STEP_UP), so " + code("-Confirm:$false") + " is refused. Nothing was done. Send this, and let somebody else confirm: " + commandLine(r)
 	case request.ReasonRequired:
 		return code("-Confirm:$false") + " runs without a second person, so it needs a reason that everybody can read. Nothing was done. Send: " + code(CommandName+" "+userOf(r)+" -Confirm:$false -Reason \"…\"")
 	case request.ChannelShared:
@@ -186,22 +188,34 @@ func frozenBy(r request.Request) string {
 	return " by " + mention(request.Caller{Slack: r.FrozenBy})
 }
 
+// requesterText says what keeps who asked from counting, and what helps.
+func requesterText(r request.Request, a request.Reply) string {
+	who := mention(r.Requester)
+	const again = " You can press Cancel on this card and send the command yourself; then somebody else confirms."
+	switch {
+	case a.Fault.System != "" || a.Requester == request.Unverified:
+		return fmt.Sprintf("Nothing was run: the role of %s, who asked, could not be read%s. Press Confirm again in a minute.", who, detail(a.Fault))
+	case a.Requester != request.Member:
+		return fmt.Sprintf("Nothing was run: %s, who asked, does not count any more (%s).", who, esc(string(a.Requester))) + again
+	}
+	return fmt.Sprintf("Nothing was run: %s, who asked, no longer is an active Global Administrator. They can activate the role and you press Confirm again.", who) + again
+}
+
 // askedBefore leads to the card that is open for the target already.
 func askedBefore(r request.Request) string {
 	who := "Somebody"
 	if r.Other.Requester.User != "" {
 		who = mention(request.Caller{Slack: r.Other.Requester})
 	}
-	where := "in <#" + esc(clean(r.Other.Channel)) + ">"
-	if r.Other.Channel == r.Origin.Channel {
-		where = "in this channel"
-	}
 	next := "press Confirm there"
+	if r.Other.Requester == r.Origin.SlackUser {
+		next = "somebody else has to press Confirm there"
+	}
 	if r.Other.Running {
 		next = "it is confirmed and being carried out"
 	}
-	return fmt.Sprintf("%s has asked to sign %s out already: the card is %s (request %s). Nothing was posted twice; %s.",
-		who, code(r.Target.UPN), where, code(string(r.Other.Request)), next)
+	return fmt.Sprintf("%s has asked to sign %s out already: the card is in this channel (request %s). Nothing was posted twice; %s. If that card is gone, use another channel.",
+		who, code(r.Target.UPN), code(string(r.Other.Request)), next)
 }
 
 var numerals = []string{"no", "one", "two", "three", "four", "five"}
@@ -265,7 +279,7 @@ func standingText(a request.Reply) string {
 	case request.EmailUnconfirmed:
 		return "The e-mail address of your Slack profile is not confirmed, so I can't tell who you are in Entra. Confirm it in Slack, or ask another Global Administrator."
 	case request.EntraMissing:
-		return "No Entra account has your Slack e-mail address as sign-in name or mail, or the one you are linked to is gone, so you don't count as an administrator. Ask a Global Administrator whose addresses match."
+		return "No Entra account has your Slack e-mail address as sign-in name or mail, or the one you are linked to is gone, so you don't count as an administrator. If you are linked, send `" + CommandName + " unlink` and link anew; else ask a Global Administrator whose addresses match."
 	case request.EntraAmbiguous:
 		return "More than one Entra account has your Slack e-mail address, so I can't tell who you are and you don't count as an administrator. Ask another Global Administrator."
 	case request.EntraDisabled:
