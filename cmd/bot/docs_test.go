@@ -91,30 +91,43 @@ func TestSecurityNamesTestsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	named := 0
+	rows, shown := 0, false
 	for line := range strings.Lines(read(t, "docs/security.md")) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		if len(cells) < 3 || strings.HasPrefix(cells[1], "---") {
-			continue
-		}
-		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[len(cells)-1], -1) {
-			name := m[1]
-			switch {
-			case strings.HasPrefix(name, "Test"), strings.HasPrefix(name, "Fuzz"):
-				if !strings.Contains(sources.String(), "\nfunc "+name+"(") {
-					t.Errorf("%s is named, and does not exist", name)
-				}
-			case strings.HasSuffix(name, ".txt"):
-				read(t, "cmd/bot/testdata/"+name)
-			case strings.HasPrefix(name, "thread_"), strings.HasPrefix(name, "card_"):
-				read(t, "internal/slackapp/testdata/golden/"+name+".json")
-			default:
-				continue
-			}
-			named++
+		last := strings.TrimSpace(cells[len(cells)-1])
+		switch {
+		case !strings.HasPrefix(line, "|"):
+			shown = false
+		case last == "shown by":
+			shown = true
+		case shown && !strings.HasPrefix(last, "---"):
+			rows++
+			namesTests(t, last, sources.String())
 		}
 	}
-	if named < 80 {
-		t.Errorf("%d tests are named, which is fewer than there are rows for", named)
+	if rows < 50 {
+		t.Errorf("%d rows, want those of both tables", rows)
+	}
+}
+
+// namesTests checks that a cell names tests, scripts or golden files, and no others.
+func namesTests(t *testing.T, cell, sources string) {
+	t.Helper()
+	names := regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cell, -1)
+	if len(names) == 0 {
+		t.Errorf("a row names no test: %q", cell)
+	}
+	for _, m := range names {
+		name := m[1]
+		switch {
+		case strings.HasPrefix(name, "Test"), strings.HasPrefix(name, "Fuzz"):
+			if !strings.Contains(sources, "\nfunc "+name+"(") {
+				t.Errorf("%s is named, and does not exist", name)
+			}
+		case strings.HasSuffix(name, ".txt"):
+			read(t, "cmd/bot/testdata/"+name)
+		default:
+			read(t, "internal/slackapp/testdata/golden/"+name+".json")
+		}
 	}
 }
