@@ -26,7 +26,7 @@ alice     card      shown     ran       by-email  own       canceled  planned   
 bob       card      shown     ran       by-email  runs      canceled  planned   frozen    by-email
 carol     card      shown     ran       by-email  runs      canceled  planned   frozen    by-email
 alice2    nobody    nobody    nobody    by-email  nobody    nobody    nobody    nobody    by-email
-mallory   card      shown     ran       by-email  about     about     planned   about     by-email
+mallory   card      shown     ran       by-email  about     about     planned   accused   by-email
 heidi     no-admin  no-admin  no-admin  by-email  no-admin  no-admin  no-admin  no-admin  by-email
 trent     blocked   blocked   blocked   by-email  blocked   blocked   blocked   blocked   by-email
 peggy     eligible  eligible  eligible  by-email  eligible  eligible  eligible  eligible  by-email
@@ -44,7 +44,7 @@ alice     card      shown     ran       linked    own       canceled  planned   
 bob       card      shown     ran       linked    runs      canceled  planned   frozen    ended
 carol     unlinked  unlinked  unlinked  unlinked  unlinked  unlinked  unlinked  unlinked  no-link
 alice2    card      shown     ran       linked    own       canceled  planned   frozen    ended
-mallory   card      shown     ran       linked    about     about     planned   about     ended
+mallory   card      shown     ran       linked    about     about     planned   accused   ended
 heidi     no-admin  no-admin  no-admin  linked    no-admin  no-admin  no-admin  no-admin  ended
 trent     blocked   blocked   blocked   linked    blocked   blocked   blocked   blocked   ended
 peggy     eligible  eligible  eligible  linked    eligible  eligible  eligible  eligible  ended
@@ -81,6 +81,7 @@ var gateOutcomes = map[string]gateOutcome{
 
 	"by-email": {refused: "link-not-used", answer: `IDENTITY=email\), so there is nothing to link`},
 	"own":      {refused: "own-request", answer: "^You asked for this yourself, so you can't confirm it"},
+	"accused":  {refused: "own-account", answer: "^A card about your own account is open, so you can't freeze"},
 	"about":    {refused: "own-account", answer: "^This is about your own account, so you can neither confirm nor cancel it"},
 	"no-admin": {refused: "not-administrator", answer: "^You are not an active Global Administrator right now, so nothing was done"},
 	"eligible": {refused: "not-administrator", answer: "^Global Administrator is .?eligible.? for you, which is not active, so nothing was done"},

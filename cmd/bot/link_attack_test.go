@@ -280,7 +280,7 @@ var linkingAttacks = []linkAttack{
 		a.taken(a.world.Deactivate(a.t.Context(), "bob"))
 		defer func() { a.taken(a.world.Reactivate(a.t.Context(), "bob")) }()
 		return a.agree(v, page)
-	}, 403, `These accounts can't be linked .*\(not-verified\)`, []string{"link refused not-verified U0BOB042 bob"}},
+	}, 503, `Slack or Microsoft could not vouch for you Nothing was linked`, []string{"link refused not-verified U0BOB042 bob"}},
 }
 
 func (a *attacked) change(err error) {

@@ -26,7 +26,7 @@ func TestStepUpContext(t *testing.T) {
 	}
 	back, err := s.world.SignIn(t.Context(), v.Client, withQuery(address, "claims", ""), "bob")
 	s.change(err)
-	if page := s.open(v, back.String()); page.status != 403 || !strings.Contains(page.text, "This was not a fresh sign-in") {
+	if page := s.open(v, back.String()); page.status != 403 || !strings.Contains(page.text, "This sign-in is not strong enough") {
 		t.Errorf("without the context: %d %q", page.status, page.text)
 	}
 	if unsafe := s.safe(); unsafe != "" {

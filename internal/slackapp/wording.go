@@ -117,7 +117,10 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.AlreadyConfirmed:
 		return fmt.Sprintf("%s has already confirmed this; it is running. The result appears in the thread.", confirmers(r))
 	case request.AlreadyDone:
-		return "This has ended: " + esc(resultSentence(r)) + " " + authority(r) + " More is in the thread."
+		if res := r.Outcome.Result; res != request.SignedOut && res != request.SignedOutWithinHour {
+			return "This has already ended, *without a success*. " + authority(r) + " The reason is in the thread."
+		}
+		return "This is already done. " + authority(r) + " The result is in the thread."
 	case request.AlreadyCanceled:
 		return fmt.Sprintf("This was canceled by %s; nothing was run. To ask again, send the command again.", mention(r.Closer))
 	case request.AlreadyExpired:
