@@ -252,7 +252,7 @@ func (s *simulation) checkChat(r request.Request) {
 		s.violate("card", "%s (%s) has %d cards", r.ID, r.State, len(cards))
 	}
 	words := map[request.State]string{
-		request.Done: sentenceOf(r), request.Canceled: "Canceled by ", request.Expired: "Nobody confirmed in time", request.Refused: "Nothing was run",
+		request.Done: sentenceOf(r), request.Canceled: "Canceled by ", request.Expired: "confirmed in time", request.Refused: "Nothing was run",
 	}
 	for _, m := range cards {
 		if !strings.Contains(m.text, words[r.State]) || strings.Contains(m.blocks, `"actions"`) {
