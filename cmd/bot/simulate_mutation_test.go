@@ -34,7 +34,7 @@ type mutation struct {
 // mutants are the ways that the simulation has to notice.
 var mutants = []mutation{
 	{name: "no wait for replicas, and promised all the same", rate: 272, plan: func(p *worldPlan) { p.wait, p.promised = false, true }},
-	{name: "no fence", rate: 6, world: func(s *simulation) { s.store.fence = sameFence }},
+	{name: "no fence", rate: 12, plan: freezing, world: func(s *simulation) { s.store.fence = sameFence }},
 	{name: "a counter for a fence", survives: "a claim that was answered is not lost where the store waits for replicas", world: func(s *simulation) { s.store.fence = countingFence }},
 	{name: "no lease", rate: 92, store: updates(func(u *mutantStore) { u.lease, u.change = 1, noLease })},
 	{name: "the attempt is not written before it is made", rate: 128, store: updates(func(u *mutantStore) { u.skip = begins })},
@@ -42,7 +42,7 @@ var mutants = []mutation{
 	{name: "the outcome is not written before it is shown", rate: 220, store: updates(func(u *mutantStore) { u.skip = finishes })},
 	{name: "open requests are forgotten after a minute", rate: 2692, world: func(s *simulation) { s.store.forgets = time.Minute }},
 	{name: "no settling", rate: 348, store: updates(func(u *mutantStore) { u.change = noSettling })},
-	{name: "no look for copies of a card that waits", rate: 16, store: updates(func(u *mutantStore) { u.change = noSecondLook })},
+	{name: "no look for copies of a card that waits", rate: 7, plan: freezing, store: updates(func(u *mutantStore) { u.change = noSecondLook })},
 	{name: "nothing expires", rate: 2828, store: updates(func(u *mutantStore) { u.change = noExpiry })},
 	{name: "a press is acknowledged and not stored", rate: 1280, store: updates(func(u *mutantStore) { u.boast = true })},
 	{name: "each step is on record twice", rate: 9588, store: updates(func(u *mutantStore) { u.twice = true })},
@@ -60,6 +60,9 @@ var mutants = []mutation{
 	{name: "copies are never deleted", rate: 432, transport: func(t http.RoundTripper) http.RoundTripper { return &mutantWire{next: t, keep: true} }},
 	{name: "whoever writes the result deletes all other copies", survives: "the oldest is written, and only a fence that repeats lets another be", world: func(s *simulation) { s.slack.sweeps = true }},
 }
+
+// freezing is for what only matters where processes stand still and others take over.
+func freezing(p *worldPlan) { p.replicas, p.workers, p.freeze, p.slow = 3, 2, .08, .3 }
 
 // TestSimulationNoticesMutants shows that the simulation can fail.
 //
