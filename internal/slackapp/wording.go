@@ -157,7 +157,7 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.CommandDisabled:
 		return sentence(request.NotAvailable, "") + "\nThe operator of this bot has switched the command off (DISABLED=true), so nothing was run." + byHand
 	case request.ConfirmRequired:
-		return "This bot does not run this on one person's word: its operator has not set ALLOW_UNCONFIRMED=true, or wants more for this account (APPROVALS, STEP_UP), so " + code("-Confirm:$false") + " is refused. Nothing was done. Send this, and let somebody else confirm: " + commandLine(r)
+		return "This bot does not run this on one person's word: its operator wants more for this account (APPROVALS, STEP_UP), or has not set ALLOW_UNCONFIRMED=true, so " + code("-Confirm:$false") + " is refused. Nothing was done. Send this, and let somebody else confirm: " + commandLine(r)
 	case request.ReasonRequired:
 		return code("-Confirm:$false") + " runs without a second person, so it needs a reason that everybody can read. Nothing was done. Send: " + code(CommandName+" "+userOf(r)+" -Confirm:$false -Reason \"…\"")
 	case request.ChannelShared:
