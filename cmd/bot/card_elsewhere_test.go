@@ -153,7 +153,7 @@ func rolesLost() []roleLost {
 		},
 		{
 			name: "before a press is judged, the requester's", hold: roleOf, loser: "alice", to: "bob", act: confirms("bob"),
-			answer: "^Nothing was run: .*, who asked, no longer is an active Global Administrator", line: "confirm refused requester-not-administrator U0BOB042 bob",
+			answer: "^Nothing was run: .*, who asked, is no longer an active Global Administrator", line: "confirm refused requester-not-administrator U0BOB042 bob",
 		},
 	}
 	// The role of the requester, and of the last to confirm, is read at the press; that of
@@ -166,7 +166,7 @@ func rolesLost() []roleLost {
 				r.await("one confirmation", func(s sandbox.State) bool { return strings.Contains(cardNow(s, c), "so far") })
 			},
 			act:    confirms("carol"),
-			answer: "who asked or who confirmed no longer is an active Global Administrator",
+			answer: "who asked or who confirmed no longer counts as an active Global Administrator",
 			line:   "confirm allowed  U0CAROL042 carol",
 		})
 	}

@@ -27,7 +27,7 @@ func TestGateMatrixOfClosedCards(t *testing.T) {
 				r.world.SetFault(sandbox.Fault{System: "graph", Match: "revokeSignInSessions", Status: 429, RetryAfter: 3 * time.Second, Times: 1})
 				r.press("bob", card, "Confirm")
 			},
-			shows: "the bot asks again by itself at", reason: "already-confirmed", answer: "has already confirmed this; it is running",
+			shows: "it tries again by itself at", reason: "already-confirmed", answer: "has already confirmed this; it is running",
 		},
 		{
 			state: "done", close: func(r *rig, card sandbox.Message) { r.press("bob", card, "Confirm") },

@@ -13,7 +13,7 @@ const (
 	NoFace       Face = ""
 	FacePending  Face = "pending"
 	FaceRunning  Face = "running"
-	FaceWaiting  Face = "waiting" // running, and Microsoft asks to come back later
+	FaceWaiting  Face = "waiting" // confirmed, and Microsoft throttles or does not answer
 	FaceDone     Face = "done"
 	FaceCanceled Face = "canceled"
 	FaceExpired  Face = "expired"

@@ -20,7 +20,7 @@ func (r Request) due(now time.Time) time.Time {
 		if r.mustShowFirst() && !r.Thread.Gone {
 			return later(now, r.RetryAt)
 		}
-		return now
+		wake = append(wake, later(now, r.RunAt))
 	case Executing:
 		wake = append(wake, later(now, r.RunAt))
 	case Received:

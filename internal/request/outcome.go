@@ -43,6 +43,15 @@ const (
 	TooOld             Trouble = "too-old"          // confirmed too long ago to be carried out
 )
 
+// retryAfter is how soon what could not be read again may be; zero where a trouble is
+// what was read.
+func (t Trouble) retryAfter() time.Duration {
+	if t == RoleUnknown || t == Unreachable {
+		return 2 * time.Second
+	}
+	return 0
+}
+
 // Step is one call that was made, for -Verbose and the record.
 type Step struct {
 	What            string        `json:"what"`
@@ -82,6 +91,7 @@ type Part struct {
 	Fault   Fault   `json:"fault,omitzero"`
 	// AnswerLost says that the effect was read back and not answered.
 	AnswerLost bool `json:"answer_lost,omitempty"`
+	Unsure     bool `json:"unsure,omitempty"` // as the outcome's
 }
 
 // after is o with what the attempts before it have shown.

@@ -76,7 +76,7 @@ type Request struct {
 	BegunAt    time.Time `json:"begun_at,omitzero"`    // and when first
 	Hold       Trouble   `json:"hold,omitempty"`       // why the current attempt may only look for an effect
 	HoldFault  Fault     `json:"hold_fault,omitzero"`
-	RunAt      time.Time `json:"run_at,omitzero"` // when to ask again, where Microsoft said to come back later
+	RunAt      time.Time `json:"run_at,omitzero"` // when to try again, where Microsoft throttles or does not answer
 	SoFar      Outcome   `json:"so_far,omitzero"` // of the attempts before
 	Outcome    Outcome   `json:"outcome,omitzero"`
 

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -33,7 +34,8 @@ func (p Policy) started(r Request, e Started, now time.Time) (Request, []Record,
 	}
 	if r.State == Approved {
 		if trouble != NoTrouble {
-			return executed(r, Outcome{Result: Failed, Trouble: trouble, Fault: fault, At: now}, now)
+			r.BegunAt = cmp.Or(r.BegunAt, now)
+			return executed(r, Outcome{Result: Failed, Trouble: trouble, Fault: fault, At: now, RetryAfter: trouble.retryAfter()}, now)
 		}
 		if e.Evidence != nil {
 			r.Target, r.CheckedAt = e.Evidence.Target, e.Evidence.At
@@ -48,9 +50,7 @@ func (p Policy) started(r Request, e Started, now time.Time) (Request, []Record,
 	if forbids != NoTrouble {
 		r.Hold, r.HoldFault = forbids, Fault{}
 	}
-	if r.Attempts == 0 {
-		r.BegunAt = now
-	}
+	r.BegunAt = cmp.Or(r.BegunAt, now)
 	r.State, r.RunAt = Executing, time.Time{}
 	r.Attempts++
 	return r, []Record{r.record("execute", r.actor(), now)}, nil
@@ -89,7 +89,10 @@ func executed(r Request, o Outcome, now time.Time) (Request, []Record, error) {
 		return r, nil, ErrNothingToDo
 	}
 	o = o.after(r.SoFar)
-	if at := now.Add(o.RetryAfter); r.State == Executing && o.RetryAfter > 0 && at.Before(r.BegunAt.Add(GiveUpAfter)) {
+	if r.Hold != NoTrouble && o.Trouble == r.Hold {
+		o.RetryAfter = max(o.RetryAfter, r.Hold.retryAfter())
+	}
+	if at := now.Add(o.RetryAfter); o.RetryAfter > 0 && at.Before(r.BegunAt.Add(GiveUpAfter)) {
 		r.SoFar, r.RunAt = o, at
 		rec := r.record("postpone", r.actor(), now)
 		rec.Outcome = &o

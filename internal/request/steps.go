@@ -185,7 +185,7 @@ func (s *Service) start(ctx context.Context, r Request, e Started) (Request, err
 func (s *Service) revoke(ctx context.Context, r Request, resumed bool) Outcome {
 	ctx, cancel := context.WithTimeout(ctx, RevokeWithin)
 	defer cancel()
-	outcome := Outcome{Result: Failed, Trouble: Unreachable, At: r.Lease.At}
+	outcome := Outcome{Result: Failed, Trouble: Unreachable, Unsure: true, At: r.Lease.At} // unless the revoker gets to say otherwise
 	s.guarded(func() {
 		outcome = s.revoker.Revoke(ctx, r.Plan, Attempt{
 			Before: r.Target.mark(), Resumed: resumed, Hold: r.Hold, Fault: r.HoldFault,

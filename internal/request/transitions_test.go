@@ -397,8 +397,15 @@ func TestStartNeedsFreshEvidence(t *testing.T) {
 				}
 				return
 			}
-			if r.State != Finished || r.Outcome.Result != Failed || r.Outcome.Trouble != tt.want {
-				t.Errorf("state %s, outcome %+v; want result 4 for %s", r.State, r.Outcome, tt.want)
+			if tt.want == RoleUnknown || tt.want == Unreachable {
+				if r.State != Approved || r.SoFar.Trouble != tt.want || !r.RunAt.Equal(late.Add(2*time.Second)) || r.Face() != FaceWaiting {
+					t.Errorf("state %s, so far %+v, again at %v, face %q; want another look soon, and a card that says so", r.State, r.SoFar, r.RunAt, r.Face())
+				}
+				again := late.Add(GiveUpAfter)
+				r = next(t, r, evidence(tt.change), again)
+			}
+			if r.State != Finished || r.Outcome.Result != Failed || r.Outcome.Trouble != tt.want || r.Outcome.Unsure {
+				t.Errorf("state %s, outcome %+v; want result 4 for %s, with certainty", r.State, r.Outcome, tt.want)
 			}
 		})
 		t.Run("resumed, "+tt.name, func(t *testing.T) {

@@ -159,7 +159,7 @@ func (s *Service) step(ctx context.Context, r Request) (next Request, more bool,
 			return r, false, nil
 		}
 		next, err = s.apply(ctx, r, Reported{s.report(ctx, r)})
-	case r.State == Approved, r.State == Executing && !now.Before(r.RunAt):
+	case (r.State == Approved || r.State == Executing) && !now.Before(r.RunAt):
 		next, err = s.execute(ctx, r)
 	case r.State == Pending && !now.Before(r.Expires):
 		next, err = s.apply(ctx, r, Ticked{})

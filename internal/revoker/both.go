@@ -83,5 +83,5 @@ func sooner(a, b time.Duration) time.Duration {
 }
 
 func part(system request.System, o request.Outcome) request.Part {
-	return request.Part{System: system, Result: o.Result, Trouble: o.Trouble, Fault: o.Fault, AnswerLost: o.AnswerLost}
+	return request.Part{System: system, Result: o.Result, Trouble: o.Trouble, Fault: o.Fault, AnswerLost: o.AnswerLost, Unsure: o.Unsure}
 }

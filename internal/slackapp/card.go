@@ -27,10 +27,10 @@ func face(r request.Request) message {
 	case request.FaceRunning:
 		return closedCard(r, "Signing out: "+upn, fmt.Sprintf("%s Signing %s out now.", authority(r), esc(upn)))
 	case request.FaceWaiting:
-		return closedCard(r, "Signing out: "+upn, fmt.Sprintf("%s Microsoft does not take the call at the moment; the bot asks again by itself at %s.", authority(r), localTime(r.RunAt)))
+		return closedCard(r, "Signing out: "+upn, fmt.Sprintf("%s Microsoft is not answering or is throttling the bot right now; it tries again by itself at %s.", authority(r), localTime(r.RunAt)))
 	case request.FaceDone:
 		result := resultSentence(r)
-		blocks := []slack.Block{header(title(r.Outcome.Result) + upn), plain(result), facts(r)}
+		blocks := []slack.Block{header(title(r.Outcome) + upn), plain(result), facts(r)}
 		blocks = append(blocks, because(r)...)
 		return message{
 			text:   fmt.Sprintf("Asked by %s. %s %s", mention(r.Requester), authority(r), esc(result)),

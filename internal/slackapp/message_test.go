@@ -122,6 +122,12 @@ func TestGolden(t *testing.T) {
 		r.Approvers = append(r.Approvers, request.Caller{Slack: request.SlackUser{Team: "T1", User: "UCAROL"}, ObjectID: "oid-carol", UPN: "carol@contoso.com", Identified: request.ByEmail})
 	})
 	rp := &Reporter{tickets: func(request.Ticket) string { return "https://bot.contoso.com/link/start?ticket=t" }}
+	unsure := request.Outcome{Result: request.Failed, Trouble: request.Unreachable, Unsure: true, Sends: 2, Fault: request.Fault{System: request.Graph, Status: 504}}
+	parts := unsure
+	parts.Parts = []request.Part{
+		{System: request.SharePoint, Result: request.Failed, Trouble: request.Unreachable, Fault: request.Fault{System: request.Entra, Status: 503}},
+		{System: request.Graph, Result: request.Failed, Trouble: request.Unreachable, Fault: unsure.Fault, Unsure: true},
+	}
 	tests := map[string]message{
 		"card_pending_administrator":   card(admin),
 		"card_pending_last":            card(last),
@@ -163,6 +169,9 @@ func TestGolden(t *testing.T) {
 		"thread_result_4_role_lost":    resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.RoleLost})),
 		"thread_result_4_too_old":      resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.TooOld})),
 		"thread_result_4_no_answer":    resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.Unreachable})),
+		"thread_result_4_unsure":       resultMessage(outcome(unsure)),
+		"card_done_unsure":             card(outcome(unsure)),
+		"thread_result_4_parts":        resultMessage(outcome(parts)),
 		"thread_result_4_credential":   resultMessage(outcome(request.Outcome{Result: request.Failed, Trouble: request.CredentialRejected})),
 		"thread_result_5":              resultMessage(outcome(request.Outcome{Result: request.NotAvailable})),
 	}
@@ -301,10 +310,13 @@ func TestEveryReasonIsWorded(t *testing.T) {
 		request.TargetUnknown, request.TargetChanged, request.ChannelShared, request.ChannelDirect, request.ChannelNotAllowed,
 		request.ChannelUnreadable, request.ChannelUnknown, request.CardNotPosted, request.CommandTooOld, request.ResultByMessage,
 		request.PlanChanged, request.PlanShown, request.CommandDisabled, request.ConfirmRequired, request.ReasonRequired,
+		request.ConfirmedBefore, request.StepUpNeeded, request.IsFrozen, request.TargetProtected, request.AskedBefore, request.TooManyRequests,
+		request.FrozenNow, request.LinkShown, request.LinkEnded, request.NothingLinked, request.LinkNotUsed,
 	}
 	standings := []request.Standing{
 		request.SlackGuest, request.SlackBot, request.SlackDeactivated, request.SlackOutsider, request.EmailMissing,
 		request.EmailUnconfirmed, request.EntraMissing, request.EntraAmbiguous, request.EntraDisabled, request.EntraGuest, request.Unverified,
+		request.NotLinked,
 	}
 	seen := map[string]string{}
 	check := func(name string, a request.Reply) {
@@ -329,6 +341,12 @@ func TestEveryReasonIsWorded(t *testing.T) {
 	}
 	for _, s := range standings {
 		check(string(s), request.Reply{Reason: request.NotVerified, Standing: s})
+		if s == request.Unverified {
+			continue
+		}
+		if text := replyText(sample(request.Pending), request.Reply{Reason: request.RequesterNotAdmin, Requester: s}); strings.Contains(text, "could not tell") {
+			t.Errorf("a requester who is %s: %q", s, text)
+		}
 	}
 }
 

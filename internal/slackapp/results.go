@@ -32,11 +32,18 @@ func notFoundSentence(user string) string {
 
 func resultSentence(r request.Request) string { return sentence(r.Outcome.Result, signInName(r)) }
 
-func title(result request.Result) string {
-	if result == request.SignedOut || result == request.SignedOutWithinHour {
+func title(o request.Outcome) string {
+	switch {
+	case succeeded(o):
 		return "Sessions revoked: "
+	case o.Unsure:
+		return "Not known whether sessions are revoked: "
 	}
 	return "Sessions not revoked: "
+}
+
+func succeeded(o request.Outcome) bool {
+	return o.Result == request.SignedOut || o.Result == request.SignedOutWithinHour
 }
 
 // evidenceLines says what the result rests on, and what to do where it is not a
@@ -48,7 +55,7 @@ func evidenceLines(r request.Request) []string {
 		lines = append(lines, remedy)
 	}
 	if o.Unsure {
-		lines = append(lines, "Something was sent whose effect is neither proven nor excluded: it may have taken effect, or still take it.")
+		lines = append(lines, "Something was sent whose effect is neither proven nor excluded: it may have taken effect, or may still do so.")
 	}
 	switch {
 	case o.ReadBack:
@@ -93,7 +100,7 @@ func evidenceLines(r request.Request) []string {
 func partLines(o request.Outcome) []string {
 	var lines []string
 	for _, p := range o.Parts {
-		says := "*failed*: " + strings.ReplaceAll(remedy(request.Outcome{Result: p.Result, Trouble: p.Trouble, Fault: p.Fault}), byHand, "")
+		says := "*failed*: " + strings.ReplaceAll(remedy(request.Outcome{Result: p.Result, Trouble: p.Trouble, Fault: p.Fault, Unsure: p.Unsure}), byHand, "")
 		switch {
 		case p.AnswerLost:
 			says = "its answer was lost; what was read back proves an effect."
@@ -136,7 +143,10 @@ func remedy(o request.Outcome) string {
 		}
 		return "Microsoft is throttling the bot" + detail(o.Fault) + ". Send the command again in a minute." + byHand
 	case request.Unreachable:
-		return "No usable answer came from Microsoft" + detail(o.Fault) + ", and no effect could be read back. It may still take effect. Send the command again." + byHand
+		if o.Unsure {
+			return "No usable answer came from Microsoft" + detail(o.Fault) + ", and no effect could be read back. Send the command again." + byHand
+		}
+		return "Microsoft gave no usable answer" + detail(o.Fault) + ", so nothing was sent. Send the command again." + byHand
 	case request.Declined:
 		return "Microsoft answered, but not with success" + detail(o.Fault) + "." + byHand
 	case request.TargetGone:
@@ -154,9 +164,9 @@ func remedy(o request.Outcome) string {
 	case request.ProtectedNow:
 		return stopped + "the operator of this bot protects this account now (PROTECTED_USERS)."
 	case request.AloneForbidden:
-		return stopped + "the operator of this bot no longer allows to run without a second administrator. Send the command again without " + code("-Confirm:$false") + "."
+		return stopped + "the operator of this bot no longer allows running this without a second administrator. Send the command again without " + code("-Confirm:$false") + "."
 	case request.RoleLost:
-		return stopped + "who asked or who confirmed no longer is an active Global Administrator. Somebody who is can send the command again."
+		return stopped + "who asked or who confirmed no longer counts as an active Global Administrator: their role, their link or their Slack account has changed. Somebody who does can send the command again."
 	case request.RoleUnknown:
 		return stopped + "the roles could not be read again" + detail(o.Fault) + ". Send the command again."
 	case request.TargetDiffers:

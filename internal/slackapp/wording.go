@@ -12,10 +12,10 @@ import (
 
 const (
 	foreignText       = "This app is not set up for your workspace. Nothing was done."
-	notRecordedText   = "Nothing was recorded: the bot's store cannot be reached or written, so nothing will be run. Try again in a minute. If it is urgent, revoke the sessions in the Entra admin center (Users > the user > Revoke sessions)."
+	notRecordedText   = "Nothing was recorded: the bot's store cannot be reached or written, so nothing will be run. Try again in a minute." + byHand
 	tooManyText       = "Nothing was recorded: too many presses are waiting on this card already. Try again in a minute."
-	notReplicatedText = "Recorded, not yet replicated: too few copies of the bot's store answer, so nothing runs until they do. Then it goes on by itself; if it has not within a few minutes, send it again. If it is urgent, revoke the sessions in the Entra admin center (Users > the user > Revoke sessions)."
-	unsureText        = "The bot's store did not confirm in time, so this may not have been recorded. Watch the channel for a moment before you try again: if it was recorded, it still takes effect."
+	notReplicatedText = "Recorded, not yet replicated: too few copies of the bot's store answer, so nothing runs until they do. Then it goes on by itself; if it has not within a few minutes, send it again." + byHand
+	unsureText        = "The bot's store did not confirm in time, so this may not have been recorded. Watch the channel for a moment before you try again: if it was recorded, it still takes effect." + byHand
 )
 
 // recordedText is what Slack has at once for a command.
@@ -90,9 +90,9 @@ func replyText(r request.Request, a request.Reply) string {
 		if r.Missing() == 0 {
 			return "You have confirmed this already, and it is confirmed now: the result appears in the thread."
 		}
-		return fmt.Sprintf("You have confirmed this already. Somebody else has to press Confirm: %s more of them.", count(r.Missing()))
+		return "You have confirmed this already; it still needs " + whoElse(r) + "."
 	case request.StepUpNeeded:
-		return "Nothing was run yet: to confirm this you sign in to Microsoft afresh, for this request and plan " + code(r.Plan.Code()) + " alone. The button works for ten minutes."
+		return "Nothing was run yet. Sign in to Microsoft again to confirm: it counts for this request and plan " + code(r.Plan.Code()) + " only. The button works for ten minutes."
 	case request.IsFrozen:
 		return "Everything is frozen" + frozenBy(r) + ", so nothing was run. Only the operator of this bot can thaw it (`bot thaw`, or FREEZE=false)." + byHand
 	case request.TargetProtected:
@@ -115,12 +115,18 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.RequesterNotAdmin:
 		return requesterText(r, a)
 	case request.AlreadyConfirmed:
+		if r.Command.Unconfirmed {
+			return "This is running already. " + authority(r) + " The result appears in the thread."
+		}
 		return fmt.Sprintf("%s has already confirmed this; it is running. The result appears in the thread.", confirmers(r))
 	case request.AlreadyDone:
-		if res := r.Outcome.Result; res != request.SignedOut && res != request.SignedOutWithinHour {
-			return "This has already ended, *without a success*. " + authority(r) + " The reason is in the thread."
+		switch o := r.Outcome; {
+		case succeeded(o):
+			return "This is already done. " + authority(r) + " The result is in the thread."
+		case o.Unsure:
+			return "This has already ended, and *it is not known whether it took effect*. " + authority(r) + " The reason is in the thread."
 		}
-		return "This is already done. " + authority(r) + " The result is in the thread."
+		return "This has already ended *without success*. " + authority(r) + " The reason is in the thread."
 	case request.AlreadyCanceled:
 		return fmt.Sprintf("This was canceled by %s; nothing was run. To ask again, send the command again.", mention(r.Closer))
 	case request.AlreadyExpired:
@@ -140,7 +146,7 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.TargetGuest:
 		return fmt.Sprintf("%s (%s) is a guest or signs in at another organization, so their sessions can't be revoked here: Microsoft would say yes and do nothing. Nothing was done. Ask their home organization, or block or remove the account in this tenant.", upn, code(r.Target.Name))
 	case request.TargetUnknown:
-		return "Microsoft could not be asked about the account" + detail(a.Fault) + ". Nothing was done. " + advice(a.Fault)
+		return "The account could not be looked up" + detail(a.Fault) + ". Nothing was done. " + advice(a.Fault)
 	case request.TargetUnresolved:
 		return "That mention does not lead to one Entra account, so nothing was done. " + mentionText(r.Target) + " Or type the sign-in name: " + example
 	case request.TargetChanged:
@@ -176,7 +182,7 @@ func replyText(r request.Request, a request.Reply) string {
 		}
 		return "The card could not be posted in this channel" + detail(a.Fault) + ". Nothing was done."
 	case request.CommandTooOld:
-		return fmt.Sprintf("Your command of %s could not be worked on in time, because the bot was down. Nothing was done. If it is still needed, send it again.", clock(r.Received))
+		return fmt.Sprintf("Your command of %s could not be worked on in time: the bot was down or slow. Nothing was done. If it is still needed, send it again.", clock(r.Received))
 	case request.ResultByMessage:
 		return esc(resultSentence(r)) + "\nThe request's thread can't be written to any more, so here is the result.\n" + bullets(evidenceLines(r))
 	}
@@ -189,19 +195,6 @@ func frozenBy(r request.Request) string {
 		return " by the operator of this bot"
 	}
 	return " by " + mention(request.Caller{Slack: r.FrozenBy})
-}
-
-// requesterText says what keeps who asked from counting, and what helps.
-func requesterText(r request.Request, a request.Reply) string {
-	who := mention(r.Requester)
-	const again = " You can press Cancel on this card and send the command yourself; then somebody else confirms."
-	switch {
-	case a.Fault.System != "" || a.Requester == request.Unverified:
-		return fmt.Sprintf("Nothing was run: the role of %s, who asked, could not be read%s. Press Confirm again in a minute.", who, detail(a.Fault))
-	case a.Requester != request.Member:
-		return fmt.Sprintf("Nothing was run: %s, who asked, does not count any more (%s).", who, esc(string(a.Requester))) + again
-	}
-	return fmt.Sprintf("Nothing was run: %s, who asked, no longer is an active Global Administrator. They can activate the role and you press Confirm again.", who) + again
 }
 
 // askedBefore leads to the card that is open for the target already.
@@ -246,54 +239,4 @@ func commandLine(r request.Request) string {
 // userOf is the target's sign-in name, or what was typed for it.
 func userOf(r request.Request) string {
 	return cmp.Or(r.Target.UPN, r.Command.User, "user@contoso.com")
-}
-
-// mentionText says why a mentioned Slack user leads to no account, or not to one.
-func mentionText(t request.Target) string {
-	switch t.Standing {
-	case request.EntraMissing:
-		return "No Entra account has the e-mail address of their Slack profile."
-	case request.EntraAmbiguous:
-		return "More than one Entra account has the e-mail address of their Slack profile."
-	case request.EmailMissing, request.EmailUnconfirmed:
-		return "Their Slack profile has no confirmed e-mail address."
-	case request.SlackOutsider:
-		return "They are not a member of this Slack workspace."
-	case request.SlackGuest, request.SlackBot, request.SlackDeactivated:
-		return "They are not a full, active member of this Slack workspace."
-	case request.Member, request.EntraDisabled, request.EntraGuest, request.Unverified, request.NotLinked:
-	}
-	return "I could not tell whose account it is."
-}
-
-// standingText says why somebody could not be identified.
-func standingText(a request.Reply) string {
-	switch a.Standing {
-	case request.SlackGuest:
-		return "Guests of this Slack workspace can't use this bot. Ask a Global Administrator."
-	case request.SlackBot:
-		return "Only people can use this bot."
-	case request.SlackDeactivated:
-		return "Your Slack account is deactivated."
-	case request.SlackOutsider:
-		return "You are not a member of this Slack workspace, so you can't use this bot. Ask somebody of the organization that owns this channel."
-	case request.EmailMissing:
-		return "Your Slack profile has no e-mail address, so I can't tell who you are in Entra. Ask your Slack administrator to set it, or ask another Global Administrator."
-	case request.EmailUnconfirmed:
-		return "The e-mail address of your Slack profile is not confirmed, so I can't tell who you are in Entra. Confirm it in Slack, or ask another Global Administrator."
-	case request.EntraMissing:
-		return "No Entra account has your Slack e-mail address as sign-in name or mail, or the one you are linked to is gone, so you don't count as an administrator. If you are linked, send `" + CommandName + " unlink` and link anew; else ask a Global Administrator whose addresses match."
-	case request.EntraAmbiguous:
-		return "More than one Entra account has your Slack e-mail address, so I can't tell who you are and you don't count as an administrator. Ask another Global Administrator."
-	case request.EntraDisabled:
-		return "Your Entra account is blocked from signing in, so you don't count as an administrator."
-	case request.EntraGuest:
-		return "Your Entra account is a guest here, so you don't count as an administrator."
-	case request.NotLinked:
-		return "I don't know yet which Microsoft account is yours. Link it once by signing in; then what you just did is carried on. The button works for ten minutes."
-	case request.Unverified:
-		return "I could not check who you are" + detail(a.Fault) + ". " + advice(a.Fault)
-	case request.Member:
-	}
-	return "I could not tell who you are."
 }
