@@ -15,11 +15,12 @@ import (
 )
 
 const (
-	notBegun    = "This sign-in was not begun here"
-	notVerified = "Microsoft's answer could not be verified"
-	usedAlready = "This was used already"
-	tooOldPage  = "This page has expired"
-	badTicket   = "This button has expired"
+	notBegun     = "This sign-in was not begun here"
+	notVerified  = "Microsoft's answer could not be verified"
+	notCompleted = "Microsoft did not complete this sign-in"
+	usedAlready  = "This was used already"
+	tooOldPage   = "This page has expired"
+	badTicket    = "This button has expired"
 )
 
 // forgedTokens are wrong whatever they are for.
@@ -136,13 +137,13 @@ func flowAttacks() []linkAttack {
 			callback := a.begin(v, a.ticket, "bob")
 			other, _ := url.Parse(a.begin(a.visitor(), a.ticket, "alice"))
 			return a.open(v, withQuery(callback, "code", other.Query().Get("code")))
-		}, 403, notVerified, nil},
+		}, 502, notCompleted, nil},
 		{"a code that was redeemed", func(a *attacked) visit {
 			v := a.visitor()
 			first, _ := url.Parse(a.begin(v, a.ticket, "bob"))
 			a.open(v, first.String())
 			return a.open(v, withQuery(a.begin(v, a.ticket, "bob"), "code", first.Query().Get("code")))
-		}, 403, notVerified, nil},
+		}, 502, notCompleted, nil},
 		{"the nonce of another attempt", func(a *attacked) visit {
 			v := a.visitor()
 			other, _ := url.Parse(a.open(a.visitor(), a.ticket).location)
@@ -403,7 +404,7 @@ func (s *stepUp) confirmTicket(person string, card sandbox.Message) string {
 	s.t.Helper()
 	s.newAnswers()
 	s.press(person, card, "Confirm")
-	return ticketIn(s.told(person, "you sign in to Microsoft afresh"))
+	return ticketIn(s.told(person, "Sign in to Microsoft again to confirm"))
 }
 
 func (s *stepUp) safe() string {

@@ -107,6 +107,10 @@ func (h *Handler) previewConfirm(ctx context.Context, w http.ResponseWriter, t r
 	}
 	req, err := h.desk.Behind(ctx, t)
 	linked, linkErr := h.desk.LinkedTo(ctx, t.By.SlackUser)
+	if errors.Is(err, request.ErrNotFound) {
+		h.fail(w, http.StatusNotFound, "This request is not kept any more", "Nothing was confirmed. Go back to Slack and send the command again.")
+		return
+	}
 	if err = errors.Join(err, linkErr); err != nil {
 		h.Log.Error("reading the request of a sign-in", "request", t.Request, "error", err)
 		h.fail(w, http.StatusServiceUnavailable, "The bot's store does not answer", "Nothing was confirmed. Go back to Slack and press Confirm again in a minute.")
@@ -157,7 +161,7 @@ func (h *Handler) confirm(w http.ResponseWriter, r *http.Request) {
 			h.undone(w, err)
 			return
 		}
-		h.page(w, http.StatusOK, page{Title: "Sent", Text: []string{"Go back to Slack: you are told there what becomes of your Confirm. You can close this page."}})
+		h.page(w, http.StatusOK, page{Title: "Sent", Text: []string{"Go back to Slack: it tells you there whether your Confirm counted. You can close this page."}})
 		return
 	}
 	why, err := h.desk.LinkTo(ctx, g.Ticket, g.ObjectID, g.Nonce)
@@ -171,11 +175,15 @@ func (h *Handler) confirm(w http.ResponseWriter, r *http.Request) {
 	case why != "":
 		h.fail(w, http.StatusForbidden, "These accounts can't be linked", "Nothing was linked: the Microsoft account is not an active, full member of its organization.")
 	default:
-		h.page(w, http.StatusOK, page{Title: "Linked", Text: []string{"Go back to Slack: if there was something to carry on, it is. You can close this page."}})
+		h.page(w, http.StatusOK, page{Title: "Linked", Text: []string{"Go back to Slack: what you had started there is carried on. You can close this page."}})
 	}
 }
 
 func (h *Handler) undone(w http.ResponseWriter, err error) {
 	h.Log.Error("carrying out what a person agreed to", "error", err)
-	h.fail(w, http.StatusServiceUnavailable, "The bot's store does not answer", "This may not have been recorded. Look into Slack for a moment; if nothing comes of it, use the button there again.")
+	if errors.Is(err, request.ErrTooMany) {
+		h.fail(w, http.StatusServiceUnavailable, "Too many presses are waiting on this card", "Nothing was recorded. Go back to Slack and press the button there again in a minute.")
+		return
+	}
+	h.fail(w, http.StatusServiceUnavailable, "The bot's store does not answer", "This may not have been recorded. Check Slack first; if nothing comes of it there, use the button again.")
 }

@@ -10,7 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -28,22 +28,23 @@ type person struct {
 	Contexts []string `json:"acrs"`
 }
 
-// issuer is the tenant's OpenID provider. What it says of itself is asked once.
+// issuer is the tenant's OpenID provider. What it says of itself is asked until it is
+// known.
 type issuer struct {
 	o      Options
 	client *http.Client
-	known  *discovered
+	known  atomic.Pointer[provider]
 }
 
-type discovered struct {
-	mu       sync.Mutex
+// provider is what is known of it.
+type provider struct {
 	endpoint oauth2.Endpoint
 	verifier *oidc.IDTokenVerifier
 	tenant   string // its id, whatever name it was asked for by
 }
 
-func newIssuer(o Options) issuer {
-	return issuer{o: o, client: &http.Client{Transport: o.Transport, Timeout: askWithin}, known: &discovered{}}
+func newIssuer(o Options) *issuer {
+	return &issuer{o: o, client: &http.Client{Transport: o.Transport, Timeout: askWithin}}
 }
 
 // discovery is what is read of the provider's metadata
@@ -57,37 +58,38 @@ type discovery struct {
 var issuerPath = regexp.MustCompile(`^/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/v2\.0$`)
 
 // discover asks for the provider's metadata unless they are known.
-func (i issuer) discover(ctx context.Context) error {
-	i.known.mu.Lock()
-	defer i.known.mu.Unlock()
-	if i.known.verifier != nil {
-		return nil
+func (i *issuer) discover(ctx context.Context) (*provider, error) {
+	if p := i.known.Load(); p != nil {
+		return p, nil
 	}
 	d, err := i.ask(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	authority, err := url.Parse(i.o.Authority)
 	if err != nil {
-		return fmt.Errorf("login host: %w", err)
+		return nil, fmt.Errorf("login host: %w", err)
 	}
 	for _, address := range []string{d.Issuer, d.Authorization, d.Keys} {
 		if u, err := url.Parse(address); err != nil || u.Scheme != "https" || u.Host != authority.Host {
-			return fmt.Errorf("the tenant's metadata name %q, which is not at %s", address, authority.Host)
+			return nil, fmt.Errorf("the tenant's metadata name %q, which is not at %s", address, authority.Host)
 		}
 	}
 	match := issuerPath.FindStringSubmatch(strings.TrimPrefix(d.Issuer, "https://"+authority.Host))
 	if match == nil {
-		return fmt.Errorf("the tenant's metadata name the issuer %q, which names no tenant", d.Issuer)
+		return nil, fmt.Errorf("the tenant's metadata name the issuer %q, which names no tenant", d.Issuer)
 	}
 	background := oidc.ClientContext(context.WithoutCancel(ctx), i.client) // keys are fetched later, too
-	i.known.endpoint, i.known.tenant = oauth2.Endpoint{AuthURL: d.Authorization}, match[1]
-	i.known.verifier = oidc.NewVerifier(d.Issuer, oidc.NewRemoteKeySet(background, d.Keys),
-		&oidc.Config{ClientID: i.o.ClientID, SupportedSigningAlgs: []string{oidc.RS256}})
-	return nil
+	p := &provider{
+		endpoint: oauth2.Endpoint{AuthURL: d.Authorization}, tenant: match[1],
+		verifier: oidc.NewVerifier(d.Issuer, oidc.NewRemoteKeySet(background, d.Keys),
+			&oidc.Config{ClientID: i.o.ClientID, SupportedSigningAlgs: []string{oidc.RS256}}),
+	}
+	i.known.Store(p)
+	return p, nil
 }
 
-func (i issuer) ask(ctx context.Context) (discovery, error) {
+func (i *issuer) ask(ctx context.Context) (discovery, error) {
 	var d discovery
 	address := strings.TrimSuffix(i.o.Authority, "/") + "/" + url.PathEscape(i.o.Tenant) + "/v2.0/.well-known/openid-configuration"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -108,13 +110,6 @@ func (i issuer) ask(ctx context.Context) (discovery, error) {
 	return d, nil
 }
 
-func (i issuer) endpoint(ctx context.Context) (oauth2.Endpoint, error) {
-	if err := i.discover(ctx); err != nil {
-		return oauth2.Endpoint{}, err
-	}
-	return i.known.endpoint, nil
-}
-
 // What is wrong with an ID token besides what go-oidc finds.
 var (
 	errNonce  = errors.New("the ID token answers another sign-in: its nonce differs")
@@ -124,12 +119,9 @@ var (
 
 // verify checks signature, issuer, audience and times of an ID token, and that it
 // answers this very sign-in to this very tenant.
-func (i issuer) verify(ctx context.Context, raw, nonce string) (person, error) {
+func (known *provider) verify(ctx context.Context, raw, nonce string) (person, error) {
 	var p person
-	if err := i.discover(ctx); err != nil {
-		return p, err
-	}
-	token, err := i.known.verifier.Verify(ctx, raw)
+	token, err := known.verifier.Verify(ctx, raw)
 	if err != nil {
 		return p, fmt.Errorf("verifying the ID token: %w", err)
 	}
@@ -139,7 +131,7 @@ func (i issuer) verify(ctx context.Context, raw, nonce string) (person, error) {
 	switch {
 	case nonce == "" || token.Nonce != nonce:
 		return p, errNonce
-	case p.Tenant != i.known.tenant:
+	case p.Tenant != known.tenant:
 		return p, errTenant
 	case p.ObjectID == "":
 		return p, errNobody

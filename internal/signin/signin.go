@@ -58,8 +58,8 @@ type Handler struct {
 	Options
 	tickets *Tickets
 	desk    Desk
-	issuer  issuer
-	mux     *http.ServeMux
+	issuer  *issuer
+	pages   http.Handler
 	now     func() time.Time
 }
 
@@ -74,10 +74,16 @@ const (
 // New returns the pages on which tickets are used, and which deliver to desk. It does
 // no I/O.
 func New(o Options, tickets *Tickets, desk Desk) *Handler {
-	h := &Handler{Options: o, tickets: tickets, desk: desk, issuer: newIssuer(o), mux: http.NewServeMux(), now: time.Now}
-	h.mux.HandleFunc("GET /link/start", h.start)
-	h.mux.HandleFunc("GET /link/callback", h.callback)
-	h.mux.HandleFunc("POST /link/confirm", h.confirm)
+	h := &Handler{Options: o, tickets: tickets, desk: desk, issuer: newIssuer(o), now: time.Now}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /link/start", h.start)
+	mux.HandleFunc("GET /link/callback", h.callback)
+	mux.HandleFunc("POST /link/confirm", h.confirm)
+	ours := http.NewCrossOriginProtection()
+	if err := ours.AddTrustedOrigin(tickets.public); err != nil { // else the Host header is all that there is to compare with
+		o.Log.Error("browsers that do not say where a form comes from can't use the sign-in pages", "error", err)
+	}
+	h.pages = ours.Handler(mux)
 	return h
 }
 
@@ -85,10 +91,11 @@ func New(o Options, tickets *Tickets, desk Desk) *Handler {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
-	header.Set("Referrer-Policy", "no-referrer") // addresses hold tickets and codes
+	// Addresses hold tickets and codes. With no-referrer a form's Origin would be null.
+	header.Set("Referrer-Policy", "same-origin")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src '"+styleHash+"'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
-	http.NewCrossOriginProtection().Handler(h.mux).ServeHTTP(w, r)
+	h.pages.ServeHTTP(w, r)
 }
 
 // attempt is one sign-in under way. Its browser keeps it, sealed, in a cookie.
@@ -108,7 +115,7 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, http.StatusBadRequest, "This button has expired", "It works for ten minutes. Send the command or press the button in Slack again, and use the new one.")
 		return
 	}
-	endpoint, err := h.issuer.endpoint(r.Context())
+	provider, err := h.issuer.discover(r.Context())
 	if err != nil {
 		h.Log.Error("asking Entra how to sign people in", "error", err)
 		h.fail(w, http.StatusServiceUnavailable, "Microsoft does not answer", "Nothing was done. Load this page again in a moment.")
@@ -116,7 +123,7 @@ func (h *Handler) start(w http.ResponseWriter, r *http.Request) {
 	}
 	a := attempt{Ticket: t, State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Expires: h.now().Add(signInWithin)}
 	h.setCookie(w, cookieAttempt, h.tickets.seal(cookieAttempt, a))
-	config := oauth2.Config{ClientID: h.ClientID, Endpoint: endpoint, RedirectURL: h.tickets.redirectURI(), Scopes: []string{"openid", "profile"}}
+	config := oauth2.Config{ClientID: h.ClientID, Endpoint: provider.endpoint, RedirectURL: h.tickets.redirectURI(), Scopes: []string{"openid", "profile"}}
 	opts := []oauth2.AuthCodeOption{
 		oauth2.S256ChallengeOption(a.Verifier), oauth2.SetAuthURLParam("nonce", a.Nonce), oauth2.SetAuthURLParam("response_mode", "query"),
 	}
@@ -190,11 +197,17 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) {
 	if !h.once(ctx, w, "state/"+a.State) {
 		return
 	}
-	raw, err := h.Redeem(ctx, query.Get("code"), h.tickets.redirectURI(), a.Verifier)
-	var p person
+	provider, err := h.issuer.discover(ctx)
+	var raw string
 	if err == nil {
-		p, err = h.issuer.verify(ctx, raw, a.Nonce)
+		raw, err = h.Redeem(ctx, query.Get("code"), h.tickets.redirectURI(), a.Verifier)
 	}
+	if err != nil {
+		h.Log.Warn("could not complete a sign-in", "slack_user", a.Ticket.By.User, "error", err)
+		h.fail(w, http.StatusBadGateway, "Microsoft did not complete this sign-in", "Nothing was done. Go back to Slack and use the button again in a minute; if it stays so, the operator of this bot finds the reason in its log.")
+		return
+	}
+	p, err := provider.verify(ctx, raw, a.Nonce)
 	if err != nil {
 		h.Log.Warn("refused a sign-in", "slack_user", a.Ticket.By.User, "error", err)
 		h.fail(w, http.StatusForbidden, "Microsoft's answer could not be verified", "Nothing was done. Go back to Slack and use the button again; if it stays so, the operator of this bot finds the reason in its log.")
