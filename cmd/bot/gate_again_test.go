@@ -14,7 +14,7 @@ func TestStepUpButtonUsedAgain(t *testing.T) {
 	s := newStepUp(t)
 	s.change(s.world.SetRole("alice", false))
 	s.signIn("bob", "bob", s.ticket, "Sent")
-	s.told("bob", "no longer is an active Global Administrator")
+	s.told("bob", "is no longer an active Global Administrator")
 	s.change(s.world.SetRole("alice", true))
 	s.look()
 	s.signIn("bob", "bob", s.ticket, "Sent")

@@ -189,7 +189,7 @@ func runEverything(a *attacked, x *secrets) (card sandbox.Message) {
 	x.visit(a, "bob", "bob", true)
 	a.await("the plan", func(s sandbox.State) bool { return inThread(s, card, regexp.MustCompile("What if:")) })
 	a.press("bob", card, "Confirm")
-	a.ticket = ticketIn(a.told("bob", "you sign in to Microsoft afresh"))
+	a.ticket = ticketIn(a.told("bob", "Sign in to Microsoft again to confirm"))
 	x.visit(a, "bob", "bob", false) // and changes their mind
 	x.visit(a, "bob", "bob", true)
 	a.await("the result", func(s sandbox.State) bool { return results(s, card.TS) == 1 })
@@ -246,7 +246,7 @@ func runErrors(a *attacked, x *secrets, card sandbox.Message) {
 	a.taken(a.world.Replay(a.t.Context()))
 	a.world.SetFault(sandbox.Fault{Name: "f", System: "graph", Match: "revokeSignInSessions", Status: 429, RetryAfter: time.Second, Times: 1})
 	a.press("bob", other, "Confirm")
-	a.ticket = ticketIn(a.told("bob", "you sign in to Microsoft afresh"))
+	a.ticket = ticketIn(a.told("bob", "Sign in to Microsoft again to confirm"))
 	x.visit(a, "bob", "bob", true)
 	a.await("the other result", func(s sandbox.State) bool { return results(s, other.TS) == 1 })
 	for line, err := range a.store.Records(a.t.Context(), 1) {

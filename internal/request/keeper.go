@@ -36,8 +36,8 @@ func changeNote(ctx context.Context, st Store, id ID, fn UpdateFunc) (Request, e
 				err = nil
 			}
 			return next, err
-		case err != nil:
-			return next, fmt.Errorf("writing note: %w", err)
+		case err != nil: // the write may still be under way, and write next
+			return Request{}, fmt.Errorf("writing note: %w", err)
 		}
 		return next, nil
 	}
@@ -68,7 +68,10 @@ func Thaw(ctx context.Context, st Store) (bool, error) {
 		was = r.Note.Freeze.On
 		return Policy{}.Next(r, Thawing{}, now)
 	})
-	return was, err
+	if err != nil {
+		return false, err
+	}
+	return was, nil
 }
 
 // notesOf completes the facts about a command with what is kept beside requests, where
@@ -214,7 +217,10 @@ func (s *Service) count(ctx context.Context, id ID, by Caller) (over bool, err e
 		n.Note, n.Forget, over = next, now.Add(capWindow), !counted
 		return n, nil, nil
 	})
-	return over, err
+	if err != nil { // the write may still be under way, and write over
+		return false, err
+	}
+	return over, nil
 }
 
 // tend does for a note what is due.

@@ -59,9 +59,22 @@ func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, e
 	case Cancel:
 		r.State, r.Closer, r.ClosedAt = Canceled, e.Caller, now
 	case WhatIf:
-		r.Thread.PlanWanted = true
+		r.Thread.PlanWanted = !r.Thread.Gone
+	}
+	if r.Thread.Gone {
+		r = r.owePress(press, now)
 	}
 	return r, []Record{r.record(string(press.Verb), e.Caller, now).allowed()}, nil
+}
+
+// owePress answers privately a press of which nothing can be shown in the channel.
+func (r Request) owePress(press Press, now time.Time) Request {
+	why := map[Verb]Reason{Confirm: ConfirmedBefore, Cancel: AlreadyCanceled, WhatIf: PlanShown}[press.Verb]
+	if r.State == Approved {
+		why = AlreadyConfirmed
+	}
+	r.Replies = append(r.Replies, Reply{Key: press.Key, To: press.By, Verb: press.Verb, Reason: why, At: now, MessageTS: press.MessageTS})
+	return r
 }
 
 // confirmed adds one person's word. The last that is needed is the claim.
@@ -105,6 +118,8 @@ func ticked(r Request, now time.Time) (Request, []Record, error) {
 	if r.Card.TS == "" {
 		r.Card.Doubt = true // a worker may have posted it and died before it could say so
 		r.Replies = append(r.Replies, Reply{Key: string(r.ID), To: r.Origin, Reason: CardNotPosted, At: now})
+	} else if r.Thread.Gone {
+		r.Replies = append(r.Replies, Reply{Key: string(r.ID), To: r.Origin, Reason: AlreadyExpired, At: now})
 	}
 	return r, []Record{r.record("expire", Caller{}, now)}, nil
 }

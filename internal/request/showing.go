@@ -142,6 +142,10 @@ func chatGone(r Request, code string, now time.Time) (Request, []Record) {
 	if r.HasOutcome() && !r.Thread.ResultDone {
 		return oweResult(r, now), []Record{r.record("channel gone", Caller{}, now).about(ResultByMessage)}
 	}
+	if why := ended[r.State]; why != "" && r.Face() != r.Card.Face {
+		r.Replies = append(r.Replies, Reply{Key: string(r.ID) + "/ended", To: r.Origin, Reason: why, At: now})
+		return r, []Record{r.record("channel gone", Caller{}, now).about(why)}
+	}
 	if r.State != Pending && r.State != Approved || r.Card.TS != "" {
 		return r, nil
 	}
@@ -151,6 +155,9 @@ func chatGone(r Request, code string, now time.Time) (Request, []Record) {
 	})
 	return r, []Record{r.record("card", r.Requester, now).refused(CardNotPosted)}
 }
+
+// ended is what a requester is told whose card can't be closed any more.
+var ended = map[State]Reason{Canceled: AlreadyCanceled, Expired: AlreadyExpired}
 
 func oweResult(r Request, now time.Time) Request {
 	people := []SlackUser{r.Requester.Slack}

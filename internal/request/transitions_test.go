@@ -644,6 +644,48 @@ func TestChannelGoneAfterTheResultWasShown(t *testing.T) {
 	}
 }
 
+// Whose card can't be closed any more is told privately how it ended, and who presses on
+// it what came of that.
+func TestChannelGoneWithTheCard(t *testing.T) {
+	gone := Reported{Shown{Gone: "restricted_action"}}
+	owed := func(r Request) (all []string) {
+		for _, a := range r.Replies {
+			all = append(all, a.To.User+" "+string(a.Reason))
+		}
+		return all
+	}
+	late := t0.Add(policy.TTL)
+	posted := next(t, pending(t), Reported{Shown{Card: Card{TS: "1.1", Face: FacePending}}}, t0)
+	pressed := func(r Request, by Caller, verb Verb) Request {
+		p := Press{Key: string(verb), Verb: verb, By: origin(by), MessageTS: "1.1", At: t0}
+		r = next(t, r, Pressed{p}, t0)
+		return next(t, r, Judged{Key: p.Key, At: t0, Caller: by, Place: Ours, Requester: alice, Target: target, Plan: thePlan}, t0)
+	}
+	before := next(t, posted, gone, t0)
+	tests := map[string]struct {
+		r    Request
+		want []string
+	}{
+		"waiting":                   {before, nil},
+		"expired afterwards":        {next(t, before, Ticked{}, late), []string{"U-alice already-expired"}},
+		"expired before":            {next(t, next(t, posted, Ticked{}, late), gone, late), []string{"U-alice already-expired"}},
+		"canceled before":           {next(t, pressed(posted, bob, Cancel), gone, t0), []string{"U-alice already-canceled"}},
+		"canceled afterwards":       {pressed(before, bob, Cancel), []string{"U-bob already-canceled"}},
+		"plan asked for afterwards": {pressed(before, bob, WhatIf), []string{"U-bob plan-shown"}},
+		"confirmed afterwards":      {pressed(before, bob, Confirm), []string{"U-bob already-confirmed"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, owed(tt.r)); diff != "" {
+				t.Errorf("owed (-want +got):\n%s", diff)
+			}
+			if tt.r.Thread.PlanWanted {
+				t.Error("a plan is wanted where none can be shown")
+			}
+		})
+	}
+}
+
 // A worker may have posted the card and died before it could say so: what expired
 // without a card is looked for, and closed where it is found.
 func TestExpiredWithoutACardIsLookedFor(t *testing.T) {

@@ -105,8 +105,9 @@ func (s *Service) advance(ctx context.Context, r Request) {
 		}
 	}()
 	id, fence := r.ID, r.Lease.Fence
-	for range maxSteps {
-		if ctx.Err() != nil {
+	for n := 1; ctx.Err() == nil; n++ {
+		if n > maxSteps {
+			log.Error("a request does not come to rest; it is tried again", "state", r.State, "steps", maxSteps)
 			break
 		}
 		// A step that was begun is finished, also when the process is asked to stop.

@@ -85,15 +85,16 @@ func (rp *Reporter) replies(ctx context.Context, r request.Request) request.Show
 	return shown
 }
 
-// public brings card and thread up to date, in that order: a thread needs its
-// card. It stops at the first thing that does not work.
+// public brings card and thread up to date, in that order: a thread needs its card. It
+// stops at the first thing that does not work; but a card that is on record and cannot
+// be brought up to date for now does not keep the result from the thread.
 func (rp *Reporter) public(ctx context.Context, r request.Request) request.Shown {
 	var s request.Shown
 	if r.Thread.Gone {
 		return s
 	}
 	steps := []func(context.Context, request.Request, *request.Shown) error{rp.card, rp.plan, rp.result}
-	for _, step := range steps {
+	for i, step := range steps {
 		if err := step(ctx, r, &s); err != nil {
 			p := classify(err)
 			rp.log.Warn("the chat is behind", "request", r.ID, "state", r.State, "error", safe(err))
@@ -101,7 +102,10 @@ func (rp *Reporter) public(ctx context.Context, r request.Request) request.Shown
 				s.Gone = p.code
 				return s
 			}
-			s.Failed, s.RetryAfter = true, p.retryAfter
+			s.Failed, s.RetryAfter = true, max(s.RetryAfter, p.retryAfter)
+			if onRecord := i == 0 && r.Card.TS != "" && s.Card.TS == ""; onRecord && p.retryAfter == 0 {
+				continue
+			}
 			return s
 		}
 		if s.Card.TS != "" {

@@ -11,9 +11,9 @@ import (
 	"github.com/revoke-session/revoke-session/internal/request"
 )
 
-// lookLimit is how many messages one look-up asks for: our threads are short, and
-// 15 is allowed to every kind of app.
-const lookLimit = 15
+// lookLimit is how many messages one look-up asks for: at most so many are recommended
+// (docs.slack.dev/apis/web-api/pagination). An app that may have fewer gets fewer.
+const lookLimit = 200
 
 // plan puts the plan into the thread once it is wanted.
 func (rp *Reporter) plan(ctx context.Context, r request.Request, s *request.Shown) error {

@@ -155,7 +155,11 @@ func replyText(r request.Request, a request.Reply) string {
 		return "Nothing was run: the plan has changed since the card that you saw. " + changeList(r.Changes, "; ") + ". Look at the card again; if it is right, press Confirm again. It is now plan " + code(r.Plan.Code()) + "."
 	case request.PlanShown:
 		calls, rest := planLists(r)
-		text := esc(whatIfLine(r)) + "\n" + calls + "\n" + rest + "\nNothing was run, and no card was posted."
+		text := esc(whatIfLine(r)) + "\n" + calls + "\n" + rest + "\nNothing was run"
+		if r.Command.WhatIf {
+			text += ", and no card was posted"
+		}
+		text += "."
 		if r.Command.Verbose {
 			text += "\n" + strings.Join(verbose(r), "\n")
 		}
