@@ -3,7 +3,7 @@
 # The image holds one static binary, the certificates to talk to Slack and
 # Microsoft, and an empty directory for its state. There is no shell in it.
 #
-#   docker build -t revoke-session .
+#   docker build -t revoke-session --build-arg VERSION=$(git describe --always --dirty) .
 #   docker run --env-file .env -p 127.0.0.1:8080:8080 -v revoke-session:/var/lib/revoke-session revoke-session
 
 ARG GO_VERSION=1.26
@@ -17,7 +17,8 @@ RUN go mod download && go mod verify
 
 COPY . .
 # The same flags as `make build`: two builds of one commit give the same bytes.
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o /out/bot ./cmd/bot \
+ARG VERSION=unknown
+RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags="-s -w -buildid= -X main.release=${VERSION}" -o /out/bot ./cmd/bot \
  && install -d -m 0700 /out/state
 
 FROM gcr.io/distroless/static-debian12:nonroot

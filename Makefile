@@ -6,6 +6,7 @@ FUZZTIME ?= 30s
 N        ?= 20000
 SEED     ?= 1
 RATES    ?= 1
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # The linter is pinned in tools/go.mod, apart from what the bot itself depends on.
 # `go tool` builds it once (a minute or two) and keeps it in Go's build cache.
@@ -50,7 +51,7 @@ tidy-check: ## Fail if go.mod or tools/go.mod is not tidy
 	$(GO) -C tools mod tidy -diff
 
 build: ## Build bin/bot, static and reproducible
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o bin/bot ./cmd/bot
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags='-s -w -buildid= -X main.release=$(VERSION)' -o bin/bot ./cmd/bot
 
 golden: ## Write the golden files of the cards anew; look at the diff before committing it
 	$(GO) test ./internal/slackapp -update

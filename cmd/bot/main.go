@@ -66,7 +66,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitSettings
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	parsed.Bind(parsed)
 	parsed.BindTo(stdout, (*io.Writer)(nil))
 	err = parsed.Run(logTo{stderr})
 	if wrong, ok := errors.AsType[*settingsError](err); ok {
@@ -83,7 +82,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // logTo is where logs go, as a type of its own for kong's bindings.
 type logTo struct{ io.Writer }
 
+// release is set by the linker (make build).
+var release string
+
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
