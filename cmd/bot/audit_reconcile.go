@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -38,12 +37,9 @@ func (c *auditReconcileCommand) Run(ctx context.Context, parsed *kong.Context, s
 	if k.problems != nil {
 		return &settingsError{k.problems}
 	}
-	in := io.ReadCloser(os.Stdin)
-	if c.File != "-" {
-		var err error
-		if in, err = os.Open(c.File); err != nil {
-			return wrongArguments("FILE cannot be read: %v", err)
-		}
+	in, err := openLines(c.File)
+	if err != nil {
+		return err
 	}
 	defer in.Close()
 	slack, err := slackapp.NewClient(c.SlackBotToken, c.SlackAPIURL, newTransport())

@@ -48,7 +48,7 @@ func TestAuditKey(t *testing.T) {
 	}
 	for _, wrong := range []string{"canary", public, private + "canary"} {
 		_, err := configOf("AUDIT_KEY=" + wrong)
-		if err == nil || strings.Count(err.Error(), "\n  AUDIT_KEY is no key of bot audit key") != 1 || strings.Contains(err.Error(), wrong) {
+		if err == nil || strings.Count(err.Error(), "\n  AUDIT_KEY is not a private key made by bot audit key") != 1 || strings.Contains(err.Error(), wrong) {
 			t.Errorf("config = %v, want AUDIT_KEY named without its value", err)
 		}
 	}

@@ -583,7 +583,7 @@ func recordVerb(ts *testscript.TestScript, _ bool, want []string) {
 
 func (s *story) records() (lines [][]byte, err error) {
 	collect := func(all func(func([]byte, error) bool)) error {
-		_, err := audit.Verify(func(yield func([]byte, error) bool) {
+		_, err := audit.Against{}.Verify(func(yield func([]byte, error) bool) {
 			all(func(line []byte, err error) bool {
 				lines = append(lines, line)
 				return yield(line, err)

@@ -134,7 +134,7 @@ func (c *crashCell) checkRecord(ctx context.Context, st any, r request.Request) 
 		Records(ctx context.Context, from uint64) iter.Seq2[[]byte, error]
 	}).Records(ctx, 1)
 	var have []string
-	_, err := audit.Verify(func(yield func([]byte, error) bool) {
+	_, err := audit.Against{}.Verify(func(yield func([]byte, error) bool) {
 		all(func(line []byte, err error) bool {
 			var e audit.Entry
 			if json.Unmarshal(line, &e) == nil && e.Request == r.ID {

@@ -43,7 +43,7 @@ func seq(lines [][]byte) iter.Seq2[[]byte, error] {
 
 func TestVerifyFollowsTheChain(t *testing.T) {
 	all, want := lines(t, 5)
-	got, err := Verify(seq(all))
+	got, err := verify(seq(all))
 	if err != nil || got.Head != want || got.Count != 10 || got.From != 1 || got.Uncovered != 10 || got.Last != nil {
 		t.Errorf("Verify = %+v, %v; want %v", got, err, want)
 	}
@@ -67,7 +67,7 @@ func TestVerifyFindsTampering(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			all, _ := lines(t, 5)
-			_, err := Verify(seq(tt.change(all)))
+			_, err := verify(seq(tt.change(all)))
 			if !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Verify = %v, want ErrBroken naming %q", err, tt.want)
 			}
@@ -77,8 +77,13 @@ func TestVerifyFindsTampering(t *testing.T) {
 
 func TestVerifyPassesOnReadErrors(t *testing.T) {
 	boom := errors.New("boom")
-	_, err := Verify(func(yield func([]byte, error) bool) { yield(nil, boom) })
+	_, err := verify(func(yield func([]byte, error) bool) { yield(nil, boom) })
 	if !errors.Is(err, boom) || errors.Is(err, ErrBroken) {
 		t.Errorf("Verify = %v, want the read error alone", err)
 	}
+}
+
+// verify walks a whole record.
+func verify(lines iter.Seq2[[]byte, error], keys ...Verifier) (Report, error) {
+	return Against{Keys: keys}.Verify(lines)
 }

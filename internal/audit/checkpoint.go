@@ -25,9 +25,9 @@ const (
 	eventCheckpoint = "checkpoint"
 )
 
-// Checkpointed are the events behind which a checkpoint is made: those that somebody
+// checkpointed are the events behind which a checkpoint is made: those that somebody
 // could later want to deny.
-var Checkpointed = []string{"result", "freeze", "thaw", "link", "unlink"}
+var checkpointed = []string{"result", "freeze", "thaw", "link", "unlink"}
 
 // Signer makes the signatures of checkpoints. Those that ParseSigner returns are
 // deterministic and safe for concurrent use.
@@ -38,8 +38,8 @@ type Verifier = note.Verifier
 
 // Errors of keys. Neither they nor what wraps them quotes a key.
 var (
-	ErrSignerKey   = errors.New("is no key of bot audit key: it begins with PRIVATE+KEY+")
-	ErrVerifierKey = errors.New("is no verifier key of bot audit key: it looks like revoke-session+1234abcd+AbCd")
+	ErrSignerKey   = errors.New("is not a private key made by bot audit key; those begin with PRIVATE+KEY+")
+	ErrVerifierKey = errors.New("is not a verifier key made by bot audit key; those look like revoke-session+1234abcd+AbCd")
 )
 
 // NewKey makes a key pair from the system's randomness: private for ParseSigner,
@@ -71,7 +71,7 @@ func ParseVerifier(public string) (Verifier, error) {
 }
 
 // NewChain returns the request.Chain whose checkpoints are signed by signer: behind
-// each batch with an event of Checkpointed stands one more line, a signed note over
+// each batch with an event of checkpointed stands one more line, a signed note over
 // the number and the hash of the line before it. It is as pure as signer is, and safe
 // for concurrent use. Without a signer it is Chain.
 func NewChain(signer Signer) request.Chain {
@@ -99,7 +99,7 @@ func NewChain(signer Signer) request.Chain {
 	}
 }
 
-func deniable(rec request.Record) bool { return slices.Contains(Checkpointed, rec.Event) }
+func deniable(rec request.Record) bool { return slices.Contains(checkpointed, rec.Event) }
 
 func sign(signer Signer, head request.Head, at time.Time) (string, error) {
 	text, err := checkpointText(head, at)

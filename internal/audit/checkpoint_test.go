@@ -77,7 +77,7 @@ func TestCheckpointsStandBehindWhatCouldBeDenied(t *testing.T) {
 	if diff := cmp.Diff(want, have); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
-	got, err := Verify(seq(all), verifier)
+	got, err := verify(seq(all), verifier)
 	if err != nil || got.Checkpoints != 3 || got.Uncovered != 1 || got.Last == nil || got.Last.Number != 10 || !got.Last.Time.Equal(began.Add(5*time.Second)) {
 		t.Errorf("Verify = %+v, %v; want 3 checkpoints, the last at 10", got, err)
 	}

@@ -123,7 +123,7 @@ func verifyFile(t *testing.T, path string) (Report, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Verify(Lines(bytes.NewReader(text)))
+	return verify(Lines(bytes.NewReader(text)))
 }
 
 func TestFileFollowsTheStore(t *testing.T) {
@@ -295,7 +295,7 @@ func TestBothBranchesAreVerified(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := append(slices.Clone(ours), line, ours[1])
-	if _, err := Verify(seq(good)); !errors.Is(err, ErrForked) || !strings.Contains(err.Error(), "at number 2, said in line 5") {
+	if _, err := verify(seq(good)); !errors.Is(err, ErrForked) || !strings.Contains(err.Error(), "at number 2, said in line 5") {
 		t.Fatalf("Verify = %v, want the fork", err)
 	}
 	for i, want := range map[int]string{1: "line 3: does not follow", 4: "line 5: a fork at a line that is not here", 5: "line 6: does not follow"} {
@@ -308,7 +308,7 @@ func TestBothBranchesAreVerified(t *testing.T) {
 			bad[i] = ours[2]
 			bad[i] = bytes.Replace(ours[2], []byte(`"seq":3`), []byte(`"seq":2`), 1)
 		}
-		if _, err := Verify(seq(bad)); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), want) {
+		if _, err := verify(seq(bad)); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), want) {
 			t.Errorf("line %d: Verify = %v, want %q", i+1, err, want)
 		}
 	}

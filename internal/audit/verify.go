@@ -24,7 +24,7 @@ var (
 // Against is what lines are held against beside each other.
 type Against struct {
 	// Keys are whose signatures count. With any, every checkpoint needs one, and behind
-	// each event of Checkpointed there has to be a checkpoint. Without, signatures are
+	// each event of checkpointed there has to be a checkpoint. Without, signatures are
 	// not looked at: whoever can write all lines can rewrite all lines.
 	Keys []Verifier
 	// Head is a line that must be there, as the result in Slack names it; zero is none.
@@ -60,12 +60,6 @@ type Fork struct {
 
 	Line int          `json:"-"` // of the copy, at which this stands
 	End  request.Head `json:"-"` // the last line of what the store does not have
-}
-
-// Verify walks lines from the first of a record on, against the keys if any are given.
-// See Against.Verify.
-func Verify(lines iter.Seq2[[]byte, error], keys ...Verifier) (Report, error) {
-	return Against{Keys: keys}.Verify(lines)
 }
 
 // Verify walks lines and reports what they are. The error is ErrBroken, wrapped with the

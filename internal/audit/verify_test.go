@@ -89,7 +89,7 @@ func TestEveryMutationIsFound(t *testing.T) {
 		if !strings.Contains(err.Error(), fmt.Sprintf("line %d:", first)) && !strings.Contains(err.Error(), fmt.Sprintf("line %d:", first+1)) {
 			t.Errorf("%d: %s at line %d: Verify = %v", n, name, first, err)
 		}
-		if _, err := Verify(seq(mutated)); err == nil {
+		if _, err := verify(seq(mutated)); err == nil {
 			byHead[name]++
 			if name != "truncate the tail" && first < len(whole) { // nothing stands behind the last line
 				t.Errorf("%d: %s at line %d is only found with a head", n, name, first)
@@ -194,15 +194,15 @@ func TestForgeryOfTheWholeChain(t *testing.T) {
 		{"without a note", rechain(t, all, 3, func(Entry) string { return "" }), "line 7: a checkpoint without a signed note", "line 7: a checkpoint without a signed note"},
 	}
 	for _, tt := range tests {
-		if _, err := Verify(seq(tt.lines)); tt.bare == "" && err != nil || tt.bare != "" && (err == nil || !strings.Contains(err.Error(), tt.bare)) {
+		if _, err := verify(seq(tt.lines)); tt.bare == "" && err != nil || tt.bare != "" && (err == nil || !strings.Contains(err.Error(), tt.bare)) {
 			t.Errorf("%s: without a key: Verify = %v, want %q", tt.name, err, tt.bare)
 		}
-		_, err := Verify(seq(tt.lines), verifier)
+		_, err := verify(seq(tt.lines), verifier)
 		if !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), tt.withKey) {
 			t.Errorf("%s: Verify = %v, want %q", tt.name, err, tt.withKey)
 		}
 	}
-	if _, err := Verify(seq(all), verifier, verifier); err != nil {
+	if _, err := verify(seq(all), verifier, verifier); err != nil {
 		t.Errorf("the record itself, its key given twice: %v", err)
 	}
 }
@@ -220,10 +220,10 @@ func TestKeysCanChange(t *testing.T) {
 		}
 		all, head = append(all, more...), next
 	}
-	if got, err := Verify(seq(all), one, two); err != nil || got.Checkpoints != 2 {
+	if got, err := verify(seq(all), one, two); err != nil || got.Checkpoints != 2 {
 		t.Errorf("Verify = %+v, %v", got, err)
 	}
-	if _, err := Verify(seq(all), one); err == nil || !strings.Contains(err.Error(), "line 6: the checkpoint is signed by an unknown key") {
+	if _, err := verify(seq(all), one); err == nil || !strings.Contains(err.Error(), "line 6: the checkpoint is signed by an unknown key") {
 		t.Errorf("Verify with the first key alone = %v", err)
 	}
 }
@@ -231,7 +231,7 @@ func TestKeysCanChange(t *testing.T) {
 func TestUnknownFieldsAreFine(t *testing.T) {
 	one := []byte(`{"seq":1,"prev":"","time":"2026-11-24T03:00:00Z","request":"r","event":"x","state":"done","later":{"a":1}}`)
 	two := fmt.Appendf(nil, `{"seq":2,"prev":%q,"novel":true}`, Hash(one))
-	if _, err := Verify(seq([][]byte{one, two})); err != nil {
+	if _, err := verify(seq([][]byte{one, two})); err != nil {
 		t.Errorf("Verify = %v", err)
 	}
 }
