@@ -192,7 +192,7 @@ func TestClouds(t *testing.T) {
 }
 
 func TestSharePointHasToBeFound(t *testing.T) {
-	for _, tenant := range []string{"72f988bf-86f1-41af-91ab-2d7cd011db47", "contoso.com", "a.contoso.onmicrosoft.com", "contoso.onmicrosoft.com.evil.example"} {
+	for _, tenant := range []string{"72f988bf-86f1-41af-91ab-2d7cd011db47", "contoso.com", "a.contoso.onmicrosoft.com", "contoso.onmicrosoft.com.evil.fabrikam.com"} {
 		env := []string{"AZURE_CLIENT_SECRET=", "AZURE_USE_MANAGED_IDENTITY=true", "AZURE_TENANT_ID=" + tenant}
 		_, err := configOf(append(env, "REVOKER=both")...)
 		wrong, ok := errors.AsType[*settingsError](err)

@@ -236,9 +236,9 @@ func flowAttacks() []linkAttack {
 	for name, headers := range map[string][]string{
 		"cross-site":                 {"Sec-Fetch-Site", "cross-site"},
 		"same-site":                  {"Sec-Fetch-Site", "same-site"},
-		"by Origin":                  {"Origin", "https://evil.example"},
+		"by Origin":                  {"Origin", "https://evil.fabrikam.com"},
 		"by Origin null":             {"Origin", "null"},
-		"with Origin and fetch site": {"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"},
+		"with Origin and fetch site": {"Origin", "https://evil.fabrikam.com", "Sec-Fetch-Site", "cross-site"},
 	} {
 		all = append(all, linkAttack{"agreeing " + name, func(a *attacked) visit {
 			v, page := a.preview("bob")

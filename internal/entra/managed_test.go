@@ -101,7 +101,7 @@ func TestManagedIdentityOfAVirtualMachine(t *testing.T) {
 	s := &metadata{}
 	c := managed(t, "", s)
 	for range 3 {
-		if got, err := c.Token(t.Context(), "https://imds.example"); got != "imds" || err != nil {
+		if got, err := c.Token(t.Context(), "https://imds.contoso.com"); got != "imds" || err != nil {
 			t.Fatalf("Token = %q, %v", got, err)
 		}
 	}
@@ -109,7 +109,7 @@ func TestManagedIdentityOfAVirtualMachine(t *testing.T) {
 		t.Fatalf("%d requests for 3 tokens, want 1", len(s.asked))
 	}
 	r := s.asked[0]
-	if r.URL.Host != "169.254.169.254" || r.URL.Query().Get("resource") != "https://imds.example" || r.Header.Get("Metadata") != "true" {
+	if r.URL.Host != "169.254.169.254" || r.URL.Query().Get("resource") != "https://imds.contoso.com" || r.Header.Get("Metadata") != "true" {
 		t.Errorf("asked %s with %v", r.URL, r.Header)
 	}
 }
@@ -120,7 +120,7 @@ func TestManagedIdentityForgets(t *testing.T) {
 	c, other := managed(t, "", http.DefaultTransport), managed(t, "", http.DefaultTransport)
 	get := func(c *Credential) string {
 		t.Helper()
-		got, err := c.Token(t.Context(), "https://forget.example")
+		got, err := c.Token(t.Context(), "https://forget.contoso.com")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,10 +129,10 @@ func TestManagedIdentityForgets(t *testing.T) {
 	if got := get(c) + " " + get(c); got != "first first" {
 		t.Errorf("tokens = %s, want the first twice", got)
 	}
-	if c.renew("https://forget.example", "first", time.Minute) {
+	if c.renew("https://forget.contoso.com", "first", time.Minute) {
 		t.Error("a quite new token was forgotten")
 	}
-	if !c.renew("https://forget.example", "first", 0) {
+	if !c.renew("https://forget.contoso.com", "first", 0) {
 		t.Error("the token was not forgotten")
 	}
 	if got := get(c) + " " + get(c); got != "second second" {
@@ -145,7 +145,7 @@ func TestManagedIdentityForgets(t *testing.T) {
 
 func TestManagedIdentityRetries(t *testing.T) {
 	e := startEndpoint(t, script(says(404, ""), says(410, ""), says(503, "", "Retry-After", "0"), identityToken(token)))
-	if _, err := managed(t, "", http.DefaultTransport).Token(t.Context(), "https://retry.example"); err != nil || len(e.requests()) != 4 {
+	if _, err := managed(t, "", http.DefaultTransport).Token(t.Context(), "https://retry.contoso.com"); err != nil || len(e.requests()) != 4 {
 		t.Errorf("%d requests, %v; want 4 and a token", len(e.requests()), err)
 	}
 }
@@ -172,7 +172,7 @@ func TestManagedIdentityErrors(t *testing.T) {
 			e := startEndpoint(t, tt.answer)
 			transport := &http.Transport{}
 			defer transport.CloseIdleConnections()
-			_, err := managed(t, "", transport).Token(t.Context(), "https://errors.example")
+			_, err := managed(t, "", transport).Token(t.Context(), "https://errors.contoso.com")
 			got := asError(t, err)
 			if got.System != SystemEntra || got.Op != "managed identity token" || got.Status != tt.status || got.Code != tt.code {
 				t.Errorf("error = %+v, want %d %s of Entra", got, tt.status, tt.code)
@@ -193,7 +193,7 @@ func TestManagedIdentityUsesNoProxy(t *testing.T) {
 		t.Errorf("asked for a proxy to %s", r.URL.Host)
 		return nil, nil
 	}}
-	if _, err := managed(t, "", transport).Token(t.Context(), "https://proxy.example"); err != nil {
+	if _, err := managed(t, "", transport).Token(t.Context(), "https://proxy.contoso.com"); err != nil {
 		t.Error(err)
 	}
 	if transport.Proxy == nil {

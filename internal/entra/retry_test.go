@@ -195,7 +195,7 @@ func reply(status int, headers ...string) *http.Response {
 
 func get(ctx context.Context, t *testing.T, client *http.Client) (int, error) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(ctx, "GET", "https://graph.example", nil)
+	r, err := http.NewRequestWithContext(ctx, "GET", "https://graph.contoso.com", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,14 +287,14 @@ func (h *loginHangs) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp := reply(200, "Content-Type", "application/json")
 	resp.Request = r
 	switch {
-	case r.URL.Host == "graph.example":
+	case r.URL.Host == "graph.contoso.com":
 		h.graph++
 		resp.Body = io.NopCloser(strings.NewReader("{}"))
 		return resp, nil
 	case strings.HasSuffix(r.URL.Path, "/openid-configuration"):
 		time.Sleep(10 * time.Millisecond) // of the bubble: the token request begins after the call that waits for it
-		resp.Body = io.NopCloser(strings.NewReader(`{"issuer":"https://login.example/` + tenant + `/v2.0",` +
-			`"authorization_endpoint":"https://login.example/a","token_endpoint":"https://login.example/t"}`))
+		resp.Body = io.NopCloser(strings.NewReader(`{"issuer":"https://login.contoso.com/` + tenant + `/v2.0",` +
+			`"authorization_endpoint":"https://login.contoso.com/a","token_endpoint":"https://login.contoso.com/t"}`))
 		return resp, nil
 	}
 	<-r.Context().Done()
@@ -305,13 +305,13 @@ func (h *loginHangs) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestHangingLoginIsAnErrorOfEntra(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &loginHangs{}
-		c, err := NewSecretCredential("https://login.example", tenant, clientID, secret, h)
+		c, err := NewSecretCredential("https://login.contoso.com", tenant, clientID, secret, h)
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		api := NewAPI(GraphService("https://graph.example"), c, h, Effects, slog.New(slog.DiscardHandler))
+		api := NewAPI(GraphService("https://graph.contoso.com"), c, h, Effects, slog.New(slog.DiscardHandler))
 		begin := time.Now()
 		_, err = api.Do(ctx, "try", "POST", "/v1.0/x", nil, nil)
 		if e := asError(t, err); e.System != SystemEntra || h.graph != 0 {
