@@ -83,7 +83,7 @@ func (s *simulation) checkFrozen() {
 // checkRecord verifies the chain and sorts it by request.
 func (s *simulation) checkRecord() map[request.ID][]audit.Entry {
 	entries := map[request.ID][]audit.Entry{}
-	_, err := audit.Verify(func(yield func([]byte, error) bool) {
+	_, err := audit.Against{}.Verify(func(yield func([]byte, error) bool) {
 		for _, l := range s.store.lines {
 			var e audit.Entry
 			if err := json.Unmarshal(l, &e); err != nil {

@@ -110,7 +110,7 @@ func (s *simulation) populate() {
 	}
 	if s.rng.IntN(12) == 0 {
 		who := []string{"bob", "carol", "helen"}[s.rng.IntN(3)]
-		s.after(s.between(5*time.Second, 3*time.Minute), who+" freezes everything", func() { s.askFor(who, request.Command{Task: request.Freeze}, 3) })
+		s.after(s.between(5*time.Second, 3*time.Minute), who+" freezes everything", func() { s.askFor(who, request.Command{Kind: request.Freeze}, 3) })
 	}
 	if s.rng.IntN(20) == 0 {
 		s.after(s.between(10*time.Second, 5*time.Minute), "the channel is archived", func() { s.slack.archived = true })

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"log/slog"
 	"net/http"
 	"time"
@@ -44,7 +43,7 @@ func newBot(c config, st closingStore, transport http.RoundTripper, log *slog.Lo
 	}
 	service := request.NewService(
 		st,
-		authz.New(slack.Vouch, reads, authz.Options{Protected: c.protected, Bindings: c.bindings(st), RolesMatter: c.rolesMatter()}),
+		authz.New(slack.Vouch, reads, authz.Options{Protected: c.protected, Links: c.linksIn(st), RolesMatter: c.rolesMatter()}),
 		newRevoker(c, credential, reads, transport, log),
 		slackapp.NewReporter(slack, urls, ticketURL, request.SideBySide, log),
 		c.policy(),
@@ -80,8 +79,8 @@ func (c config) rolesMatter() bool {
 	return c.approvalsPrivileged > c.approvals || c.stepUp == request.StepUpPrivileged
 }
 
-// bindings reads people's links; nil where they are identified by e-mail.
-func (c config) bindings(st request.Store) authz.Bindings {
+// linksIn reads people's links; nil where they are identified by e-mail.
+func (c config) linksIn(st request.Store) authz.Links {
 	if !c.links {
 		return nil
 	}
@@ -117,10 +116,10 @@ func newCopier(c config, st closingStore, log *slog.Logger) *audit.File {
 	return audit.NewFile(c.auditFile, st.Records, settled, log)
 }
 
+// closingStore is one that was opened to be changed, recordStore to be read.
 type closingStore interface {
 	request.Store
-	io.Closer
-	Records(ctx context.Context, from uint64) iter.Seq2[[]byte, error]
+	recordStore
 }
 
 func openStore(c config) (closingStore, error) {

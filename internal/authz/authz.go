@@ -23,15 +23,15 @@ const lookupWithin = 8 * time.Second
 // e-mail address if Slack has nothing against them, else another standing.
 type Vouch func(ctx context.Context, by request.Origin) (standing request.Standing, email string, fault request.Fault)
 
-// Bindings says which Entra account a Slack user has proven to be theirs, by its
+// Links says which Entra account a Slack user has proven to be theirs, by its
 // object id; "" if none.
-type Bindings func(ctx context.Context, who request.SlackUser) (objectID string, err error)
+type Links func(ctx context.Context, who request.SlackUser) (objectID string, err error)
 
 // Options are what a Directory can do without.
 type Options struct {
-	// Bindings identifies people by the account they have linked; nil identifies
+	// Links identifies people by the account they have linked; nil identifies
 	// them by the e-mail address that Slack has confirmed.
-	Bindings Bindings
+	Links Links
 	// Protected are the operator's entries: sign-in names, and object ids of users
 	// and of groups.
 	Protected []string
@@ -45,7 +45,7 @@ type Options struct {
 type Directory struct {
 	vouch       Vouch
 	graph       *entra.API
-	bindings    Bindings
+	links       Links
 	protected   []string
 	rolesMatter bool
 	watched     []string // what a target's membership in is asked for
@@ -57,7 +57,7 @@ type Directory struct {
 // calls are retried as reads, about everything else.
 func New(vouch Vouch, graph *entra.API, o Options) *Directory {
 	return &Directory{
-		vouch: vouch, graph: graph, bindings: o.Bindings,
+		vouch: vouch, graph: graph, links: o.Links,
 		protected: o.Protected, rolesMatter: o.RolesMatter || len(o.Protected) > 0, watched: watched(o.Protected),
 	}
 }
@@ -74,7 +74,7 @@ func (d *Directory) Caller(ctx context.Context, by request.Origin) request.Calle
 		c.Standing, c.Fault = standing, f
 		return c
 	}
-	if d.bindings != nil {
+	if d.links != nil {
 		return d.linked(ctx, c)
 	}
 	users, err := d.byEmail(ctx, email, callerFields)
@@ -97,16 +97,24 @@ func (d *Directory) Caller(ctx context.Context, by request.Origin) request.Calle
 // vouched is a standing as far as it matters here: to whoever has signed in to
 // their account, Slack's e-mail address does not.
 func (d *Directory) vouched(s request.Standing) request.Standing {
-	if d.bindings != nil && (s == request.EmailMissing || s == request.EmailUnconfirmed) {
+	if d.links != nil && (s == request.EmailMissing || s == request.EmailUnconfirmed) {
 		return request.Member
 	}
 	return s
 }
 
+// Standing implements request.Directory.
+func (d *Directory) Standing(ctx context.Context, who request.Origin) (request.Standing, request.Fault) {
+	ctx, cancel := context.WithTimeout(ctx, lookupWithin)
+	defer cancel()
+	standing, _, fault := d.vouch(ctx, who)
+	return d.vouched(standing), fault
+}
+
 // linked is c as the account that c has linked. That the store could not be asked
 // is a fault of no system that anybody could look up.
 func (d *Directory) linked(ctx context.Context, c request.Caller) request.Caller {
-	id, err := d.bindings(ctx, c.Slack)
+	id, err := d.links(ctx, c.Slack)
 	if err != nil {
 		c.Standing = request.Unverified
 		return c
@@ -180,8 +188,8 @@ func (d *Directory) stillTheirs(ctx context.Context, c request.Caller) (request.
 			standing, f = request.Member, request.Fault{}
 		}
 	})
-	if d.bindings != nil {
-		wg.Go(func() { bound, err = d.bindings(ctx, c.Slack) })
+	if d.links != nil {
+		wg.Go(func() { bound, err = d.links(ctx, c.Slack) })
 	}
 	wg.Wait()
 	switch {

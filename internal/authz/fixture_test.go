@@ -114,8 +114,8 @@ func stands(standing request.Standing) Vouch {
 	}
 }
 
-// binds returns Bindings of everybody to one account.
-func binds(id string, err error) Bindings {
+// binds returns Links of everybody to one account.
+func binds(id string, err error) Links {
 	return func(context.Context, request.SlackUser) (string, error) { return id, err }
 }
 

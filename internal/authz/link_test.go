@@ -20,7 +20,7 @@ func linked(standing request.Standing) request.Caller {
 }
 
 func (g *graph) linking(vouch Vouch, id string, err error) *Directory {
-	return g.directory(vouch, Options{Bindings: binds(id, err)})
+	return g.directory(vouch, Options{Links: binds(id, err)})
 }
 
 func TestCallerByLink(t *testing.T) {
@@ -97,7 +97,7 @@ func TestAgainAsksSlackAndTheLink(t *testing.T) {
 	tests := []struct {
 		name  string
 		vouch Vouch
-		binds Bindings
+		binds Links
 		was   request.Caller
 		want  request.Caller
 	}{
@@ -122,7 +122,7 @@ func TestAgainAsksSlackAndTheLink(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			g := start(t, alice)
 			g.holds = []string{oid}
-			got := g.directory(test.vouch, Options{Bindings: test.binds}).Again(t.Context(), test.was)
+			got := g.directory(test.vouch, Options{Links: test.binds}).Again(t.Context(), test.was)
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("Again (-want +got):\n%s", diff)
 			}
@@ -145,12 +145,12 @@ func TestAgainAsksSideBySide(t *testing.T) {
 		<-store
 		return request.Member, email, request.Fault{}
 	}
-	bindings := func(context.Context, request.SlackUser) (string, error) {
+	links := func(context.Context, request.SlackUser) (string, error) {
 		<-slack
 		close(store)
 		return oid, nil
 	}
-	if got := g.directory(vouch, Options{Bindings: bindings}).Again(t.Context(), linked(request.Member)); !got.Administrator {
+	if got := g.directory(vouch, Options{Links: links}).Again(t.Context(), linked(request.Member)); !got.Administrator {
 		t.Errorf("Again = %+v, want an administrator", got)
 	}
 }

@@ -48,9 +48,9 @@ func (d *Directory) Mentioned(ctx context.Context, who request.Origin) request.T
 		return request.Target{Account: request.AccountUnresolved, Standing: standing, Fault: f}
 	}
 	id := ""
-	if d.bindings != nil {
+	if d.links != nil {
 		var err error
-		if id, err = d.bindings(ctx, who.SlackUser); err != nil {
+		if id, err = d.links(ctx, who.SlackUser); err != nil {
 			return request.Target{Account: request.AccountUnknown, Standing: request.Unverified}
 		}
 	}

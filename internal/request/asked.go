@@ -28,20 +28,20 @@ type Press struct {
 	At        time.Time `json:"at"`
 }
 
-// Task is what a command asks for.
-type Task string
+// Kind is what a command asks for.
+type Kind string
 
 // The tasks: a revocation is the one without a word of its own.
 const (
-	Revoke Task = ""
-	Freeze Task = "freeze" // nothing is run any more until the operator thaws
-	Link   Task = "link"   // show or begin the link to an Entra account
-	Unlink Task = "unlink" // remove it
+	Revoke Kind = ""
+	Freeze Kind = "freeze" // nothing is run any more until the operator thaws
+	Link   Kind = "link"   // show or begin the link to an Entra account
+	Unlink Kind = "unlink" // remove it
 )
 
 // Command is what a person typed, taken apart and not judged.
 type Command struct {
-	Task        Task   `json:"task,omitempty"`
+	Kind        Kind   `json:"task,omitempty"`
 	User        string `json:"user,omitempty"`        // sign-in name or object id, as typed
 	Mention     string `json:"mention,omitempty"`     // or the Slack user id of a mention
 	WhatIf      bool   `json:"what_if,omitempty"`     // -WhatIf: show the plan, run nothing

@@ -8,9 +8,9 @@ import (
 )
 
 // asked is what becomes of a command that is like the usual one but for change.
-func asked(t *testing.T, p Policy, change func(*Request, *Verified)) (Request, []Record) {
+func asked(t *testing.T, p Policy, change func(*Request, *CommandLookedUp)) (Request, []Record) {
 	t.Helper()
-	r, v := received(), Verified{At: t0, Caller: alice, Place: Ours, Target: target, Plan: thePlan}
+	r, v := received(), CommandLookedUp{At: t0, Caller: alice, Place: Ours, Target: target, Plan: thePlan}
 	change(&r, &v)
 	after, recs, err := p.Next(r, v, t0)
 	if err != nil {
@@ -21,23 +21,23 @@ func asked(t *testing.T, p Policy, change func(*Request, *Verified)) (Request, [
 
 // Every kind of command under every policy that concerns it.
 func TestGateForParameters(t *testing.T) {
-	whatIf := func(r *Request, _ *Verified) { r.Command.WhatIf = true }
-	alone := func(r *Request, _ *Verified) { r.Command.Unconfirmed, r.Command.Reason = true, "INC-42" }
-	and := func(fs ...func(*Request, *Verified)) func(*Request, *Verified) {
-		return func(r *Request, v *Verified) {
+	whatIf := func(r *Request, _ *CommandLookedUp) { r.Command.WhatIf = true }
+	alone := func(r *Request, _ *CommandLookedUp) { r.Command.Unconfirmed, r.Command.Reason = true, "INC-42" }
+	and := func(fs ...func(*Request, *CommandLookedUp)) func(*Request, *CommandLookedUp) {
+		return func(r *Request, v *CommandLookedUp) {
 			for _, f := range fs {
 				f(r, v)
 			}
 		}
 	}
-	asHeidi := func(_ *Request, v *Verified) { v.Caller = heidi }
-	direct := func(_ *Request, v *Verified) { v.Place = Direct }
-	guest := func(_ *Request, v *Verified) { v.Target.Account = AccountGuest }
+	asHeidi := func(_ *Request, v *CommandLookedUp) { v.Caller = heidi }
+	direct := func(_ *Request, v *CommandLookedUp) { v.Place = Direct }
+	guest := func(_ *Request, v *CommandLookedUp) { v.Target.Account = AccountGuest }
 	ttl := policy.TTL
 	tests := []struct {
 		name   string
 		policy Policy
-		change func(*Request, *Verified)
+		change func(*Request, *CommandLookedUp)
 		state  State
 		why    Reason // of the refusal, or of the answer
 		event  string
@@ -50,15 +50,15 @@ func TestGateForParameters(t *testing.T) {
 		{"what-if beats unconfirmed", Policy{TTL: ttl}, and(alone, whatIf), Planned, PlanShown, "command what-if"},
 		{"unconfirmed, not allowed", Policy{TTL: ttl}, alone, Refused, ConfirmRequired, "command"},
 		{"unconfirmed, allowed", Policy{TTL: ttl, AllowUnconfirmed: true}, alone, Approved, "", "command"},
-		{"unconfirmed, without a reason", Policy{TTL: ttl, AllowUnconfirmed: true}, func(r *Request, _ *Verified) { r.Command.Unconfirmed = true }, Refused, ReasonRequired, "command"},
+		{"unconfirmed, without a reason", Policy{TTL: ttl, AllowUnconfirmed: true}, func(r *Request, _ *CommandLookedUp) { r.Command.Unconfirmed = true }, Refused, ReasonRequired, "command"},
 		{"unconfirmed by helpdesk", Policy{TTL: ttl, AllowUnconfirmed: true}, and(alone, asHeidi), Refused, NotAdministrator, "command"},
 		{"unconfirmed about a guest", Policy{TTL: ttl, AllowUnconfirmed: true}, and(alone, guest), Refused, TargetGuest, "command"},
 		{"unconfirmed in a direct message", Policy{TTL: ttl, AllowUnconfirmed: true}, and(alone, direct), Refused, ChannelDirect, "command"},
-		{"confirmed where unconfirmed is allowed", Policy{TTL: ttl, AllowUnconfirmed: true}, func(*Request, *Verified) {}, Pending, "", "command"},
-		{"switched off", Policy{TTL: ttl, Disabled: true}, func(*Request, *Verified) {}, Refused, CommandDisabled, "command"},
+		{"confirmed where unconfirmed is allowed", Policy{TTL: ttl, AllowUnconfirmed: true}, func(*Request, *CommandLookedUp) {}, Pending, "", "command"},
+		{"switched off", Policy{TTL: ttl, Disabled: true}, func(*Request, *CommandLookedUp) {}, Refused, CommandDisabled, "command"},
 		{"switched off, what-if", Policy{TTL: ttl, Disabled: true}, whatIf, Refused, CommandDisabled, "command what-if"},
 		{"switched off, unconfirmed", Policy{TTL: ttl, Disabled: true, AllowUnconfirmed: true}, alone, Refused, CommandDisabled, "command"},
-		{"a mention that leads nowhere", Policy{TTL: ttl}, func(_ *Request, v *Verified) {
+		{"a mention that leads nowhere", Policy{TTL: ttl}, func(_ *Request, v *CommandLookedUp) {
 			v.Target = Target{Account: AccountUnresolved, Standing: EntraMissing}
 		}, Refused, TargetUnresolved, "command"},
 	}
@@ -89,7 +89,7 @@ func TestGateForParameters(t *testing.T) {
 // What one person runs alone is public before it has an effect.
 func TestUnconfirmedIsShownBeforeItRuns(t *testing.T) {
 	p := Policy{TTL: policy.TTL, AllowUnconfirmed: true}
-	alone := func(r *Request, _ *Verified) { r.Command.Unconfirmed, r.Command.Reason = true, "INC-42" }
+	alone := func(r *Request, _ *CommandLookedUp) { r.Command.Unconfirmed, r.Command.Reason = true, "INC-42" }
 	r, recs := asked(t, p, alone)
 	if !recs[0].Unconfirmed || recs[0].Justification != "INC-42" || recs[0].Plan != thePlan.Code() {
 		t.Errorf("record %+v, want it to say unconfirmed, why, and the plan", recs[0])
@@ -124,7 +124,7 @@ func TestUnconfirmedIsShownBeforeItRuns(t *testing.T) {
 // The operator's permission counts when it runs, not when it was asked for.
 func TestAllowUnconfirmedIsWithdrawn(t *testing.T) {
 	allowed, forbidden := Policy{TTL: policy.TTL, AllowUnconfirmed: true}, Policy{TTL: policy.TTL}
-	r, _ := asked(t, allowed, func(r *Request, _ *Verified) { r.Command.Unconfirmed, r.Command.Reason = true, "INC-42" })
+	r, _ := asked(t, allowed, func(r *Request, _ *CommandLookedUp) { r.Command.Unconfirmed, r.Command.Reason = true, "INC-42" })
 	r.Card.TS = "1.1"
 	stopped, recs, err := forbidden.Next(r, Started{Plan: thePlan}, t0)
 	if err != nil || stopped.State != Finished || stopped.Outcome.Trouble != AloneForbidden || stopped.Outcome.Result != Failed || len(recs) != 1 {
@@ -147,7 +147,7 @@ func TestPressWithoutAPlan(t *testing.T) {
 	r := pending(t)
 	for _, key := range []string{"first", "second, in the same moment"} {
 		r = next(t, r, Pressed{Press{Key: key, Verb: Confirm, By: origin(bob), MessageTS: "1.1"}}, t0)
-		r = next(t, r, Judged{Key: key, At: t0, Caller: bob, Place: Ours, Requester: alice, Target: renamed, Plan: planFor(renamed)}, t0)
+		r = next(t, r, PressLookedUp{Key: key, At: t0, Caller: bob, Place: Ours, Requester: alice, Target: renamed, Plan: planFor(renamed)}, t0)
 		if r.State != Pending {
 			t.Fatalf("%s: %s, want a plan that nobody has seen not to be confirmed", key, r.State)
 		}
@@ -158,7 +158,7 @@ func TestPressWithoutAPlan(t *testing.T) {
 func TestCommandOfAnotherVersion(t *testing.T) {
 	r := received()
 	r.Command = Command{}
-	r = next(t, r, Verified{Caller: alice, Place: Ours, Target: Target{Account: AccountMissing}}, t0)
+	r = next(t, r, CommandLookedUp{Caller: alice, Place: Ours, Target: Target{Account: AccountMissing}}, t0)
 	if r.State != Refused || len(r.Replies) != 1 || r.Replies[0].Reason != CommandTooOld {
 		t.Errorf("%s, %+v; want refused and command-too-old", r.State, r.Replies)
 	}
@@ -172,7 +172,7 @@ func TestPlanIsBound(t *testing.T) {
 	confirm := func(r Request, key, seen string, tg Target) (Request, []Record) {
 		t.Helper()
 		r = next(t, r, Pressed{Press{Key: key, Verb: Confirm, By: origin(bob), MessageTS: "1.1", Plan: seen}}, t0)
-		after, recs, err := policy.Next(r, Judged{Key: key, At: t0, Caller: bob, Place: Ours, Requester: alice, Target: tg, Plan: planFor(tg)}, t0)
+		after, recs, err := policy.Next(r, PressLookedUp{Key: key, At: t0, Caller: bob, Place: Ours, Requester: alice, Target: tg, Plan: planFor(tg)}, t0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,7 +236,7 @@ func TestSwitchedOff(t *testing.T) {
 	off := Policy{TTL: policy.TTL, Disabled: true}
 	p := Press{Key: "k", Verb: Confirm, By: origin(bob), MessageTS: "1.1"}
 	r := next(t, pending(t), Pressed{p}, t0)
-	j := Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target, Plan: thePlan}
+	j := PressLookedUp{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target, Plan: thePlan}
 	if after, _, _ := off.Next(r, j, t0); after.State != Pending || after.Replies[0].Reason != CommandDisabled {
 		t.Errorf("confirm: %s, %+v; want pending and command-disabled", after.State, after.Replies)
 	}
@@ -279,7 +279,7 @@ func TestPostponed(t *testing.T) {
 	if diff := cmp.Diff([]string{"a", "b"}, o.RequestIDs); diff != "" || o.Sends != 2 || len(o.Steps) != 2 || done.State != Finished {
 		t.Errorf("%s, outcome %+v; want finished with both attempts in the evidence", done.State, o)
 	}
-	late := next(t, r, Executed{throttled}, t0.Add(GiveUpAfter-5*time.Second))
+	late := next(t, r, Executed{throttled}, t0.Add(giveUpAfter-5*time.Second))
 	if late.State != Finished || late.Outcome.Trouble != Throttled || late.Outcome.Result != Failed {
 		t.Errorf("longer than worth waiting: %s, %+v; want result 4, throttled", late.State, late.Outcome)
 	}

@@ -91,7 +91,7 @@ func TestLinkEnds(t *testing.T) {
 	if err != nil || after.Note.Link.ObjectID != "" || len(recs) != 1 || recs[0].Actor.ObjectID != bob.ObjectID || recs[0].Event != "unlink" {
 		t.Errorf("unlinking: %+v, %+v, %v", after.Note.Link, recs, err)
 	}
-	if _, _, err := policy.Next(after, Unlinking{}, t0); !errors.Is(err, ErrNothingToDo) {
+	if _, _, err := policy.Next(after, Unlinking{}, t0); !errors.Is(err, errNothingToDo) {
 		t.Errorf("unlinking twice: %v", err)
 	}
 }
@@ -105,7 +105,7 @@ func TestFreezeIsKept(t *testing.T) {
 	if r = next(t, r, Spread{r.Note.Freeze}, t0); !r.Due.IsZero() || !r.Forget.IsZero() || !r.Note.Freeze.On {
 		t.Errorf("due %v, forgotten at %v, on %v; want it kept", r.Due, r.Forget, r.Note.Freeze.On)
 	}
-	if _, _, err := policy.Next(r, Freezing{By: bob}, t0.Add(time.Hour)); !errors.Is(err, ErrNothingToDo) {
+	if _, _, err := policy.Next(r, Freezing{By: bob}, t0.Add(time.Hour)); !errors.Is(err, errNothingToDo) {
 		t.Errorf("freezing twice: %v", err)
 	}
 	after, recs, err := policy.Next(r, Thawing{}, t0.Add(time.Hour))
@@ -119,27 +119,27 @@ func TestTasks(t *testing.T) {
 	notLinked := Caller{Slack: bob.Slack, Standing: NotLinked}
 	tests := []struct {
 		name   string
-		task   Task
+		task   Kind
 		links  bool
-		facts  Verified
+		facts  CommandLookedUp
 		answer Reason
 		state  State
 	}{
-		{"freeze", Freeze, false, Verified{Caller: alice}, FrozenNow, Answered},
-		{"freeze by helpdesk", Freeze, false, Verified{Caller: heidi}, NotAdministrator, Refused},
-		{"freeze by the target of an open card", Freeze, false, Verified{Caller: mallory, Accused: true}, OwnAccount, Refused},
-		{"freeze by nobody", Freeze, false, Verified{Caller: nobody}, NotVerified, Refused},
-		{"link by e-mail", Link, false, Verified{Caller: alice}, LinkNotUsed, Refused},
-		{"link, linked", Link, true, Verified{Caller: alice}, LinkShown, Answered},
-		{"link, not linked", Link, true, Verified{Caller: notLinked}, NotVerified, Refused},
-		{"unlink", Unlink, true, Verified{Caller: bob, Linked: true}, LinkEnded, Answered},
-		{"unlink, not linked", Unlink, true, Verified{Caller: notLinked}, NothingLinked, Answered},
-		{"unlink by e-mail", Unlink, false, Verified{Caller: bob}, LinkNotUsed, Refused},
+		{"freeze", Freeze, false, CommandLookedUp{Caller: alice}, FrozenNow, Answered},
+		{"freeze by helpdesk", Freeze, false, CommandLookedUp{Caller: heidi}, NotAdministrator, Refused},
+		{"freeze by the target of an open card", Freeze, false, CommandLookedUp{Caller: mallory, Accused: true}, OwnAccount, Refused},
+		{"freeze by nobody", Freeze, false, CommandLookedUp{Caller: nobody}, NotVerified, Refused},
+		{"link by e-mail", Link, false, CommandLookedUp{Caller: alice}, LinkNotUsed, Refused},
+		{"link, linked", Link, true, CommandLookedUp{Caller: alice}, LinkShown, Answered},
+		{"link, not linked", Link, true, CommandLookedUp{Caller: notLinked}, NotVerified, Refused},
+		{"unlink", Unlink, true, CommandLookedUp{Caller: bob, Linked: true}, LinkEnded, Answered},
+		{"unlink, not linked", Unlink, true, CommandLookedUp{Caller: notLinked}, NothingLinked, Answered},
+		{"unlink by e-mail", Unlink, false, CommandLookedUp{Caller: bob}, LinkNotUsed, Refused},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := received()
-			r.Command, r.Origin, tt.facts.At = Command{Task: tt.task}, origin(tt.facts.Caller), t0
+			r.Command, r.Origin, tt.facts.At = Command{Kind: tt.task}, origin(tt.facts.Caller), t0
 			after, recs, err := Policy{Links: tt.links, TTL: policy.TTL}.Next(r, tt.facts, t0)
 			if err != nil {
 				t.Fatal(err)
@@ -157,8 +157,8 @@ func TestTasks(t *testing.T) {
 // A freeze typed before an outage does not freeze what its operator has thawed since.
 func TestTasksGrowOld(t *testing.T) {
 	r := received()
-	r.Command, r.Received = Command{Task: Freeze}, t0.Add(-policy.TTL-time.Second)
-	if after := next(t, r, Verified{Caller: alice, At: t0}, t0); after.State != Refused || after.Refusal != CommandTooOld {
+	r.Command, r.Received = Command{Kind: Freeze}, t0.Add(-policy.TTL-time.Second)
+	if after := next(t, r, CommandLookedUp{Caller: alice, At: t0}, t0); after.State != Refused || after.Refusal != CommandTooOld {
 		t.Errorf("state %s, %q", after.State, after.Refusal)
 	}
 }

@@ -7,7 +7,7 @@ import (
 
 func pressed(r Request, press Press) (Request, error) {
 	if r.seen(press.Key) {
-		return r, ErrNothingToDo
+		return r, errNothingToDo
 	}
 	if len(r.Presses) >= maxPresses {
 		return r, ErrTooMany
@@ -16,10 +16,10 @@ func pressed(r Request, press Press) (Request, error) {
 	return r, nil
 }
 
-func (p Policy) judged(r Request, e Judged, now time.Time) (Request, []Record, error) {
+func (p Policy) judged(r Request, e PressLookedUp, now time.Time) (Request, []Record, error) {
 	i := slices.IndexFunc(r.Presses, func(p Press) bool { return p.Key == e.Key })
 	if i < 0 {
-		return r, nil, ErrNothingToDo
+		return r, nil, errNothingToDo
 	}
 	press := r.Presses[i]
 	r.Presses = slices.Delete(r.Presses, i, i+1)
@@ -78,7 +78,7 @@ func (r Request) owePress(press Press, now time.Time) Request {
 }
 
 // confirmed adds one person's word. The last that is needed is the claim.
-func (p Policy) confirmed(r Request, e Judged, proven bool, now time.Time) Request {
+func (p Policy) confirmed(r Request, e PressLookedUp, proven bool, now time.Time) Request {
 	r.Requester, r.Target, r.Approvals = e.Requester, e.Target, max(r.Approvals, p.needs(e.Target))
 	e.Caller.Proven = proven
 	if p.stepsUp(e.Target) { // by now; those who confirmed before did not have to sign in
@@ -96,7 +96,7 @@ func (p Policy) confirmed(r Request, e Judged, proven bool, now time.Time) Reque
 }
 
 // planAnew puts what is so now on the card, which is then confirmed anew.
-func (r Request) planAnew(e Judged) Request {
+func (r Request) planAnew(e PressLookedUp) Request {
 	changes := r.Plan.changes(e.Plan)
 	if len(changes) == 0 { // the press was on a card that had not been brought up to date yet
 		return r
@@ -108,11 +108,11 @@ func (r Request) planAnew(e Judged) Request {
 
 func ticked(r Request, now time.Time) (Request, []Record, error) {
 	if r.State != Pending || now.Before(r.Expires) {
-		return r, nil, ErrNothingToDo
+		return r, nil, errNothingToDo
 	}
-	inTime := func(p Press) bool { return p.At.Before(r.Expires) && now.Sub(r.Expires) <= JudgeGrace }
+	inTime := func(p Press) bool { return p.At.Before(r.Expires) && now.Sub(r.Expires) <= judgeGrace }
 	if slices.ContainsFunc(r.Presses, inTime) { // it came while we were about to; it is judged first
-		return r, nil, ErrNothingToDo
+		return r, nil, errNothingToDo
 	}
 	r.State, r.ClosedAt, r.RetryAt = Expired, now, time.Time{}
 	if r.Card.TS == "" {

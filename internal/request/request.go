@@ -1,9 +1,9 @@
 // Package request is the domain: one asked-for revocation, who may do what to it and
-// what follows. It holds the only judgment in the program (gate.go, and noting.go for
-// links and freezes, with what follows in transitions.go, pressing.go, running.go and
-// showing.go), the service that carries judgments out (service.go, worker.go, steps.go,
-// keeper.go, linking.go) and the short wishes it has of the other rooms (the interfaces in
-// service.go).
+// what follows. It holds the only judgment in the program (gate.go, gate_press.go,
+// gate_run.go, with what follows in transitions.go, commands.go, pressing.go, running.go
+// and showing.go), the service that carries judgments out (service.go, worker.go,
+// steps.go), what is kept beside requests (note.go: freeze.go, link.go, opencard.go,
+// hourly.go) and the short wishes it has of the other rooms (the interfaces in service.go).
 //
 // It must not know Slack, Microsoft, Redis or HTTP: standard library only, and every
 // fact arrives as a value (facts.go). Facts come from outside, judgment is made here.
@@ -61,7 +61,7 @@ type Request struct {
 	Plan      Plan      `json:"plan,omitzero"`
 	Changes   []Change  `json:"changes,omitempty"` // of the plan, when it last changed under a card
 	Refusal   Reason    `json:"refusal,omitempty"`
-	Other     Other     `json:"other,omitzero"`   // whose card is open already, where that is the reason
+	OpenCard  OpenCard  `json:"other,omitzero"`   // whose card is open already, where that is the reason
 	Frozen    bool      `json:"frozen,omitempty"` // what its card says of the freeze
 	FrozenBy  SlackUser `json:"frozen_by,omitzero"`
 	Note      Note      `json:"note,omitzero"`   // in the state Noted

@@ -3,15 +3,14 @@ package request
 import (
 	"cmp"
 	"errors"
-	"slices"
 	"time"
 )
 
 func (p Policy) started(r Request, e Started, now time.Time) (Request, []Record, error) {
 	if r.State != Approved && r.State != Executing {
-		return r, nil, ErrNothingToDo
+		return r, nil, errNothingToDo
 	}
-	if r.State == Approved && now.Sub(r.ApprovedAt) > RunWithin {
+	if r.State == Approved && now.Sub(r.ApprovedAt) > runWithin {
 		return executed(r, Outcome{Result: Failed, Trouble: TooOld, At: now}, now)
 	}
 	forbids := p.forbids(r, e)
@@ -22,8 +21,8 @@ func (p Policy) started(r Request, e Started, now time.Time) (Request, []Record,
 		}
 		return executed(r, o, now)
 	}
-	if e.Evidence == nil && now.Sub(r.CheckedAt) > FreshFor {
-		return r, nil, ErrStale
+	if e.Evidence == nil && now.Sub(r.CheckedAt) > freshFor {
+		return r, nil, errStale
 	}
 	trouble, fault := NoTrouble, Fault{}
 	if e.Evidence != nil {
@@ -44,7 +43,7 @@ func (p Policy) started(r Request, e Started, now time.Time) (Request, []Record,
 	// A resumed attempt may already have had its effect: it is always looked
 	// at, but asked for again only while the approval still holds.
 	r.Hold, r.HoldFault = trouble, fault
-	if now.Sub(r.ApprovedAt) > RunWithin {
+	if now.Sub(r.ApprovedAt) > runWithin {
 		r.Hold, r.HoldFault = TooOld, Fault{}
 	}
 	if forbids != NoTrouble {
@@ -56,43 +55,19 @@ func (p Policy) started(r Request, e Started, now time.Time) (Request, []Record,
 	return r, []Record{r.record("execute", r.actor(), now)}, nil
 }
 
-// forbids is what the operator's settings, or a freeze, have against running r now:
-// they may have changed since it was approved.
-func (p Policy) forbids(r Request, e Started) Trouble {
-	t := r.Target
-	if e.Evidence != nil && e.Evidence.Target.Account == AccountMember {
-		t = e.Evidence.Target
-	}
-	switch {
-	case e.Freeze.On:
-		return FrozenBefore
-	case t.Protected != "":
-		return ProtectedNow
-	case p.Disabled:
-		return SwitchedOff
-	case !r.Command.Unconfirmed && len(r.Approvers) < max(r.needed(), p.needs(t)):
-		return MoreNeeded
-	case p.stepsUp(t) && slices.ContainsFunc(r.Approvers, func(a Caller) bool { return !a.Proven }):
-		return MoreNeeded
-	case p.mayRunAlone(r.Command, t) == ConfirmRequired:
-		return AloneForbidden
-	}
-	return NoTrouble
-}
-
-// ErrStale is returned by Next when the effect needs a fresh look at both
+// errStale is returned by Next when the effect needs a fresh look at both
 // people and the target first.
-var ErrStale = errors.New("evidence is stale")
+var errStale = errors.New("evidence is stale")
 
 func executed(r Request, o Outcome, now time.Time) (Request, []Record, error) {
 	if r.State != Approved && r.State != Executing {
-		return r, nil, ErrNothingToDo
+		return r, nil, errNothingToDo
 	}
 	o = o.after(r.SoFar)
 	if r.Hold != NoTrouble && o.Trouble == r.Hold {
 		o.RetryAfter = max(o.RetryAfter, r.Hold.retryAfter())
 	}
-	if at := now.Add(o.RetryAfter); o.RetryAfter > 0 && at.Before(r.BegunAt.Add(GiveUpAfter)) {
+	if at := now.Add(o.RetryAfter); o.RetryAfter > 0 && at.Before(r.BegunAt.Add(giveUpAfter)) {
 		r.SoFar, r.RunAt = o, at
 		rec := r.record("postpone", r.actor(), now)
 		rec.Outcome = &o

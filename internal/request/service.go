@@ -177,7 +177,7 @@ func (s *Service) pressed(press *Press) UpdateFunc {
 	return func(r Request, now time.Time) (Request, []Record, error) {
 		press.At = now
 		next, recs, err := s.policy.Next(r, Pressed{*press}, now)
-		if errors.Is(err, ErrNothingToDo) {
+		if errors.Is(err, errNothingToDo) {
 			return unchanged(r, now)
 		}
 		return next, recs, err

@@ -34,21 +34,7 @@ type Shown struct {
 
 // reported notes what the chat shows now and says when to look again.
 func reported(r Request, s Shown, now time.Time) (Request, []Record) {
-	var recs []Record
-	if s.Card.TS != "" {
-		if r.Card.TS == "" && r.Card.LookAt.IsZero() {
-			r.Card.LookAt = now.Add(lookAfterPost)
-		}
-		r.Card.TS, r.Card.Face, r.Card.Shows, r.Card.Digest = s.Card.TS, s.Card.Face, s.Card.Shows, s.Card.Digest
-	}
-	switch {
-	case s.Copies:
-		r.Card.Doubt, r.Card.LookAt = true, now
-	case s.Card.Doubt:
-		r.Card.Doubt, r.Card.LookAt = true, now.Add(lookForCopies)
-	case !s.Failed && !r.Card.LookAt.IsZero() && !now.Before(r.Card.LookAt):
-		r.Card.LookAt = time.Time{}
-	}
+	r = cardShown(r, s, now)
 	if s.PlanTS != "" {
 		r.Thread.PlanTS = s.PlanTS
 	}
@@ -58,16 +44,7 @@ func reported(r Request, s Shown, now time.Time) (Request, []Record) {
 	if s.ResultDone {
 		r.Thread.ResultDone, r.Thread.ResultDigest = true, s.ResultDigest
 	}
-	r.Replies = slices.DeleteFunc(r.Replies, func(a Reply) bool {
-		if slices.Contains(s.Replied, a.Key) {
-			return true
-		}
-		late := now.Sub(a.At) > AnswerWithin && a.Reason != ResultByMessage || now.Sub(a.At) > ResultWithin
-		if late { // never silently
-			recs = append(recs, r.record("answer not delivered", Caller{Slack: a.To.SlackUser}, now).about(a.Reason))
-		}
-		return late
-	})
+	r, recs := answersShown(r, s, now)
 	if s.Failed && r.Failures >= maxFailures && s.Gone == "" {
 		s.Gone = "not reachable for a day"
 	}
@@ -89,6 +66,42 @@ func reported(r Request, s Shown, now time.Time) (Request, []Record) {
 		rec.Final = &f
 		recs = append(recs, rec)
 	}
+	return r, recs
+}
+
+// cardShown notes where the card is, and when to look for copies of it.
+func cardShown(r Request, s Shown, now time.Time) Request {
+	if s.Card.TS != "" {
+		if r.Card.TS == "" && r.Card.LookAt.IsZero() {
+			r.Card.LookAt = now.Add(lookAfterPost)
+		}
+		r.Card.TS, r.Card.Face, r.Card.Shows, r.Card.Digest = s.Card.TS, s.Card.Face, s.Card.Shows, s.Card.Digest
+	}
+	switch {
+	case s.Copies:
+		r.Card.Doubt, r.Card.LookAt = true, now
+	case s.Card.Doubt:
+		r.Card.Doubt, r.Card.LookAt = true, now.Add(lookForCopies)
+	case !s.Failed && !r.Card.LookAt.IsZero() && !now.Before(r.Card.LookAt):
+		r.Card.LookAt = time.Time{}
+	}
+	return r
+}
+
+// answersShown drops the answers that arrived, and those that have become too late to be
+// of use, which the record says.
+func answersShown(r Request, s Shown, now time.Time) (Request, []Record) {
+	var recs []Record
+	r.Replies = slices.DeleteFunc(r.Replies, func(a Reply) bool {
+		if slices.Contains(s.Replied, a.Key) {
+			return true
+		}
+		late := now.Sub(a.At) > answerWithin && a.Reason != ResultByMessage || now.Sub(a.At) > resultWithin
+		if late { // never silently
+			recs = append(recs, r.record("answer not delivered", Caller{Slack: a.To.SlackUser}, now).about(a.Reason))
+		}
+		return late
+	})
 	return r, recs
 }
 

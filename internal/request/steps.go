@@ -27,7 +27,7 @@ func (s *Service) guarded(fns ...func()) {
 
 // report brings the chat up to date within its time.
 func (s *Service) report(ctx context.Context, r Request) Shown {
-	ctx, cancel := context.WithTimeout(ctx, ReportWithin)
+	ctx, cancel := context.WithTimeout(ctx, reportWithin)
 	defer cancel()
 	shown := Shown{Failed: true} // unless the reporter gets to say otherwise
 	s.guarded(func() { shown = s.reporter.Report(ctx, r) })
@@ -36,11 +36,11 @@ func (s *Service) report(ctx context.Context, r Request) Shown {
 
 // verify looks up who typed the command and whom it means.
 func (s *Service) verify(ctx context.Context, r Request) (Request, error) {
-	ctx, cancel := context.WithTimeout(ctx, LookWithin)
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	e := Verified{At: r.Lease.At, Caller: Caller{Slack: r.Origin.SlackUser}}
+	e := CommandLookedUp{At: r.Lease.At, Caller: Caller{Slack: r.Origin.SlackUser}}
 	looks := []func(){func() { e.Caller = s.caller(ctx, r.Origin) }}
-	if r.Command.Task == Revoke {
+	if r.Command.Kind == Revoke {
 		looks = append(looks,
 			func() { e.Place, e.Fault = s.reporter.Place(ctx, r.Origin) },
 			func() { e.Target = s.target(ctx, r) },
@@ -98,19 +98,18 @@ func (s *Service) target(ctx context.Context, r Request) (t Target) {
 }
 
 // judge looks up those who have pressed and lets the gate decide, in the order in
-// which the presses came. So many people at a time as can be looked up side by
-// side; the others are next.
+// which the presses came. lookups people at a time; the others are next.
 func (s *Service) judge(ctx context.Context, r Request) (Request, error) {
-	ctx, cancel := context.WithTimeout(ctx, LookWithin)
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
 	if r.State != Pending { // the answer is known without asking anybody
 		events := make([]Event, len(r.Presses))
 		for i, p := range r.Presses {
-			events[i] = Judged{Key: p.Key}
+			events[i] = PressLookedUp{Key: p.Key}
 		}
 		return s.apply(ctx, r, events...)
 	}
-	var all Judged
+	var all PressLookedUp
 	looks := []func(){
 		func() { all.Place, all.Fault = s.reporter.Place(ctx, r.Origin) },
 		func() { all.Requester = s.again(ctx, r.Requester) },
@@ -118,7 +117,7 @@ func (s *Service) judge(ctx context.Context, r Request) (Request, error) {
 	}
 	callers := map[Origin]*Caller{}
 	for _, p := range r.Presses {
-		if callers[p.By] == nil && len(callers) < workers {
+		if callers[p.By] == nil && len(callers) < lookups {
 			c := &Caller{}
 			callers[p.By] = c
 			looks = append(looks, func() { *c = s.caller(ctx, p.By) })
@@ -148,7 +147,7 @@ func (s *Service) execute(ctx context.Context, r Request) (Request, error) {
 	resumed := r.State == Executing && (r.RunAt.IsZero() || r.SoFar.Unsure)
 	began := time.Now() // before the write from which the lease is counted
 	next, err := s.start(ctx, r, Started{Plan: s.plan(r.Target)})
-	if errors.Is(err, ErrStale) {
+	if errors.Is(err, errStale) {
 		e := s.lookAgain(ctx, r)
 		began = time.Now()
 		next, err = s.start(ctx, r, Started{Plan: s.plan(e.Target), Evidence: e})
@@ -183,7 +182,7 @@ func (s *Service) start(ctx context.Context, r Request, e Started) (Request, err
 }
 
 func (s *Service) revoke(ctx context.Context, r Request, resumed bool) Outcome {
-	ctx, cancel := context.WithTimeout(ctx, RevokeWithin)
+	ctx, cancel := context.WithTimeout(ctx, revokeWithin)
 	defer cancel()
 	outcome := Outcome{Result: Failed, Trouble: Unreachable, Unsure: true, At: r.Lease.At} // unless the revoker gets to say otherwise
 	s.guarded(func() {
@@ -197,7 +196,7 @@ func (s *Service) revoke(ctx context.Context, r Request, resumed bool) Outcome {
 // finish writes the outcome, and tries again for as long as the lease lasts: an
 // outcome that is not written has to be found out again by the next worker.
 func (s *Service) finish(ctx context.Context, r Request, o Outcome) (Request, error) {
-	deadline := time.Now().Add(LeaseFor - RevokeWithin - LastLook - 2*writeWithin) // a new try takes a whole write
+	deadline := time.Now().Add(startWithin) // a new try takes a whole write
 	for {
 		next, err := s.apply(ctx, r, Executed{o})
 		if err == nil || errors.Is(err, ErrLeaseLost) || time.Now().After(deadline) {
@@ -209,7 +208,7 @@ func (s *Service) finish(ctx context.Context, r Request, o Outcome) (Request, er
 }
 
 func (s *Service) lookAgain(ctx context.Context, r Request) *Evidence {
-	ctx, cancel := context.WithTimeout(ctx, LookWithin)
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
 	e := Evidence{
 		At:        r.Lease.At,

@@ -7,23 +7,23 @@ import (
 
 // Timings of a request's life.
 const (
-	// FreshFor is how old the last look at both roles and the target may be when
+	// freshFor is how old the last look at both roles and the target may be when
 	// the effect starts; anything older is looked up again first.
-	FreshFor = 10 * time.Second
-	// RunWithin is how long after its approval a revocation may still be started.
+	freshFor = 10 * time.Second
+	// runWithin is how long after its approval a revocation may still be started.
 	// A restored backup or a long outage must not run yesterday's approval.
-	RunWithin = 15 * time.Minute
-	// AnswerWithin is how long a private answer is tried, and ResultWithin how long
+	runWithin = 15 * time.Minute
+	// answerWithin is how long a private answer is tried, and resultWithin how long
 	// one that holds the result.
-	AnswerWithin = time.Hour
-	ResultWithin = 24 * time.Hour
-	// JudgeGrace is how long after a card's time a press that was in time is still
+	answerWithin = time.Hour
+	resultWithin = 24 * time.Hour
+	// judgeGrace is how long after a card's time a press that was in time is still
 	// judged: a slow look-up or a restart must not turn it into a late one.
-	JudgeGrace = time.Minute
-	// GiveUpAfter is how long after its first attempt a revocation is tried again where
+	judgeGrace = time.Minute
+	// giveUpAfter is how long after its first attempt a revocation is tried again where
 	// Microsoft throttles or does not answer. Then somebody has to do it by hand, and
 	// should know soon.
-	GiveUpAfter = 40 * time.Second
+	giveUpAfter = 40 * time.Second
 	// waitForOther is how long a command waits for another one on the same target that
 	// nobody has looked at yet.
 	waitForOther = 2 * time.Second
@@ -71,26 +71,26 @@ const (
 // ErrTooMany is returned for a press on a request on which too many wait already.
 var ErrTooMany = errors.New("too many presses are waiting")
 
-// ErrNothingToDo is returned by Next for an event that does not apply any more,
+// errNothingToDo is returned by Next for an event that does not apply any more,
 // so that a step carried out twice changes nothing the second time.
-var ErrNothingToDo = errors.New("nothing to do")
+var errNothingToDo = errors.New("nothing to do")
 
 // Event is something that happened to a request.
 type Event interface{ event() }
 
 type (
-	// Verified carries the facts about a received command.
-	Verified struct {
-		At     time.Time // when the look-ups began
-		Caller Caller
-		Place  Place
-		Fault  Fault // of the place
-		Target Target
-		Plan   Plan
-		Freeze FreezeOf
-		Over   bool  // the limit of requests is reached
-		Other  Other // whose card is open for the target
-		Linked bool  // there is a link to remove
+	// CommandLookedUp carries the facts about a received command.
+	CommandLookedUp struct {
+		At       time.Time // when the look-ups began
+		Caller   Caller
+		Place    Place
+		Fault    Fault // of the place
+		Target   Target
+		Plan     Plan
+		Freeze   FreezeOf
+		Over     bool     // the limit of requests is reached
+		OpenCard OpenCard // whose card is open for the target
+		Linked   bool     // there is a link to remove
 		// Accused says that the caller's own account is to be signed out.
 		Accused bool
 	}
@@ -98,8 +98,8 @@ type (
 	Waited struct{}
 	// Pressed is a button press as received.
 	Pressed struct{ Press Press }
-	// Judged carries the facts about one received press.
-	Judged struct {
+	// PressLookedUp carries the facts about one received press.
+	PressLookedUp struct {
 		Key       string
 		At        time.Time // when the look-ups began
 		Caller    Caller
@@ -125,14 +125,14 @@ type (
 	Reported struct{ Shown Shown }
 )
 
-func (Verified) event() {}
-func (Waited) event()   {}
-func (Pressed) event()  {}
-func (Judged) event()   {}
-func (Ticked) event()   {}
-func (Started) event()  {}
-func (Executed) event() {}
-func (Reported) event() {}
+func (CommandLookedUp) event() {}
+func (Waited) event()          {}
+func (Pressed) event()         {}
+func (PressLookedUp) event()   {}
+func (Ticked) event()          {}
+func (Started) event()         {}
+func (Executed) event()        {}
+func (Reported) event()        {}
 
 // Evidence is what was read again just before the effect.
 type Evidence struct {
@@ -144,7 +144,7 @@ type Evidence struct {
 
 // Next is the gate and the whole policy: what follows from an event, at a time.
 // It is pure. Every decision, allowed or refused, is made and recorded here.
-// It returns ErrNothingToDo for an event that does not apply.
+// It returns errNothingToDo for an event that does not apply.
 func (p Policy) Next(r Request, e Event, now time.Time) (Request, []Record, error) {
 	if r = r.clone(); r.HasOutcome() && r.Sealed == (Head{}) {
 		r.Sealed = r.Head
@@ -152,13 +152,13 @@ func (p Policy) Next(r Request, e Event, now time.Time) (Request, []Record, erro
 	var recs []Record
 	var err error
 	switch e := e.(type) {
-	case Verified:
+	case CommandLookedUp:
 		r, recs, err = p.verified(r, e, now)
 	case Waited:
 		r.RetryAt = now.Add(waitForOther)
 	case Pressed:
 		r, err = pressed(r, e.Press)
-	case Judged:
+	case PressLookedUp:
 		r, recs, err = p.judged(r, e, now)
 	case Ticked:
 		r, recs, err = ticked(r, now)
@@ -168,7 +168,7 @@ func (p Policy) Next(r Request, e Event, now time.Time) (Request, []Record, erro
 		r, recs, err = executed(r, e.Outcome, now)
 	case Reported:
 		r, recs = reported(r, e.Shown, now)
-	case NoteEvent:
+	case Linking, Unlinking, Rechecked, Freezing, Thawing, Spread, FreezeSeen:
 		r, recs, err = p.noted(r, e, now)
 	default:
 		err = errors.New("unknown event")
@@ -181,50 +181,4 @@ func (p Policy) Next(r Request, e Event, now time.Time) (Request, []Record, erro
 		r.Forget = now.Add(p.Retention)
 	}
 	return r, recs, nil
-}
-
-func (p Policy) verified(r Request, e Verified, now time.Time) (Request, []Record, error) {
-	if r.State != Received {
-		return r, nil, ErrNothingToDo
-	}
-	r.Requester, r.Target, r.RetryAt = e.Caller, e.Target, time.Time{}
-	if r.Command.Task != Revoke {
-		return p.answered(r, e, now)
-	}
-	why, fault := p.mayAsk(r, e, now)
-	if why != "" {
-		r.State, r.Refusal, r.ClosedAt = Refused, why, now
-		r.Replies = append(r.Replies, Reply{
-			Key: string(r.ID), To: r.Origin, Reason: why, Standing: e.Caller.Standing, Fault: fault, Eligible: e.Caller.Eligible, At: now,
-		})
-		if why == AskedBefore {
-			r.Other = e.Other
-		}
-		if why == IsFrozen {
-			r.FrozenBy = e.Freeze.By.Slack
-		}
-		return r, []Record{r.record(r.asked(), e.Caller, now).refused(why)}, nil
-	}
-	r.Plan, r.Approvals = e.Plan, p.needs(e.Target)
-	switch {
-	case r.Command.WhatIf:
-		r.State, r.ClosedAt = Planned, now
-		r.Replies = append(r.Replies, Reply{Key: string(r.ID), To: r.Origin, Reason: PlanShown, At: now})
-	case r.Command.Unconfirmed:
-		r.State, r.ApprovedAt, r.CheckedAt, r.Card.Fence = Approved, now, e.At, r.Lease.Fence
-	default:
-		r.State, r.Expires, r.Card.Fence = Pending, now.Add(p.TTL), r.Lease.Fence
-	}
-	return r, []Record{r.record(r.asked(), e.Caller, now).allowed()}, nil
-}
-
-// asked names in the record what was asked for.
-func (r Request) asked() string {
-	switch {
-	case r.Command.Task != Revoke:
-		return "command " + string(r.Command.Task)
-	case r.Command.WhatIf:
-		return "command what-if"
-	}
-	return "command"
 }

@@ -57,7 +57,7 @@ func received() Request {
 
 func pending(t *testing.T) Request {
 	t.Helper()
-	r := next(t, received(), Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0)
+	r := next(t, received(), CommandLookedUp{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0)
 	return next(t, r, Reported{Shown{Card: shown}}, t0)
 }
 
@@ -66,9 +66,9 @@ func press(t *testing.T, r Request, verb Verb, who Caller, now time.Time) (Reque
 	t.Helper()
 	key := fmt.Sprint(verb, who.Slack.User, len(r.Judged))
 	r = next(t, r, Pressed{Press{Key: key, Verb: verb, By: origin(who), MessageTS: "1.1", At: now}}, now)
-	after, recs, err := policy.Next(r, Judged{Key: key, At: now, Caller: who, Place: Ours, Requester: alice, Target: target, Plan: thePlan}, now)
+	after, recs, err := policy.Next(r, PressLookedUp{Key: key, At: now, Caller: who, Place: Ours, Requester: alice, Target: target, Plan: thePlan}, now)
 	if err != nil {
-		t.Fatalf("Next(%s, Judged) = %v", r.State, err)
+		t.Fatalf("Next(%s, PressLookedUp) = %v", r.State, err)
 	}
 	return after, recs
 }
@@ -83,15 +83,15 @@ func inState(t *testing.T, s State) Request {
 	case Planned:
 		r := received()
 		r.Command.WhatIf = true
-		return next(t, r, Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0)
+		return next(t, r, CommandLookedUp{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0)
 	case Answered:
 		r := received()
-		r.Command = Command{Task: Freeze}
-		return next(t, r, Verified{Caller: alice}, t0)
+		r.Command = Command{Kind: Freeze}
+		return next(t, r, CommandLookedUp{Caller: alice}, t0)
 	case Noted:
 		return next(t, Request{ID: freezeNote, State: Noted, Origin: origin(alice)}, Freezing{By: alice}, t0)
 	case Refused:
-		return next(t, received(), Verified{Caller: heidi, Place: Ours, Target: target}, t0)
+		return next(t, received(), CommandLookedUp{Caller: heidi, Place: Ours, Target: target}, t0)
 	case Pending:
 		return pending(t)
 	case Canceled:
@@ -183,42 +183,42 @@ func TestGateForButtons(t *testing.T) {
 func TestGateForCommands(t *testing.T) {
 	tests := []struct {
 		name   string
-		change func(*Verified, *Request)
+		change func(*CommandLookedUp, *Request)
 		want   Reason
 	}{
-		{"administrator", func(*Verified, *Request) {}, ""},
-		{"disabled target is still revoked", func(v *Verified, _ *Request) { v.Target.Enabled = false }, ""},
-		{"own account", func(v *Verified, _ *Request) { v.Target.ObjectID = alice.ObjectID }, ""},
-		{"not an administrator", func(v *Verified, _ *Request) { v.Caller = heidi }, NotAdministrator},
-		{"nobody", func(v *Verified, _ *Request) { v.Caller = nobody }, NotVerified},
-		{"look-up failed", func(v *Verified, _ *Request) { v.Caller = Caller{Standing: Unverified} }, NotVerified},
-		{"administrator without an id", func(v *Verified, _ *Request) { v.Caller.ObjectID = "" }, NotVerified},
-		{"missing target", func(v *Verified, _ *Request) { v.Target = Target{Account: AccountMissing} }, TargetMissing},
-		{"guest target", func(v *Verified, _ *Request) { v.Target.Account = AccountGuest }, TargetGuest},
-		{"external target", func(v *Verified, _ *Request) { v.Target.Account = AccountExternal }, TargetGuest},
-		{"unknown target", func(v *Verified, _ *Request) { v.Target = Target{Account: AccountUnknown} }, TargetUnknown},
-		{"target without an account", func(v *Verified, _ *Request) { v.Target = Target{} }, TargetUnknown},
-		{"shared channel", func(v *Verified, _ *Request) { v.Place = Shared }, ChannelShared},
-		{"direct message", func(v *Verified, _ *Request) { v.Place = Direct }, ChannelDirect},
-		{"unreadable channel", func(v *Verified, _ *Request) { v.Place = Unreadable }, ChannelUnreadable},
-		{"unknown channel", func(v *Verified, _ *Request) { v.Place = PlaceUnknown }, ChannelUnknown},
-		{"protected target", func(v *Verified, _ *Request) { v.Target.Protected = "breakglass@contoso.com" }, TargetProtected},
-		{"frozen", func(v *Verified, _ *Request) { v.Freeze.On = true }, IsFrozen},
-		{"asked before", func(v *Verified, _ *Request) { v.Other = Other{Request: "r0"} }, AskedBefore},
-		{"too many", func(v *Verified, _ *Request) { v.Over = true }, TooManyRequests},
-		{"protected, and what-if", func(v *Verified, r *Request) { v.Target.Protected, r.Command.WhatIf = "x", true }, TargetProtected},
-		{"not an administrator, protected target", func(v *Verified, _ *Request) { v.Caller, v.Target.Protected = heidi, "x" }, NotAdministrator},
-		{"not linked", func(v *Verified, _ *Request) { v.Caller = Caller{Slack: slackUser("bob"), Standing: NotLinked} }, NotVerified},
-		{"no place at all", func(v *Verified, _ *Request) { v.Place = "" }, ChannelUnknown},
-		{"found after an outage", func(_ *Verified, r *Request) { r.Received = t0.Add(-policy.TTL - time.Second) }, CommandTooOld},
+		{"administrator", func(*CommandLookedUp, *Request) {}, ""},
+		{"disabled target is still revoked", func(v *CommandLookedUp, _ *Request) { v.Target.Enabled = false }, ""},
+		{"own account", func(v *CommandLookedUp, _ *Request) { v.Target.ObjectID = alice.ObjectID }, ""},
+		{"not an administrator", func(v *CommandLookedUp, _ *Request) { v.Caller = heidi }, NotAdministrator},
+		{"nobody", func(v *CommandLookedUp, _ *Request) { v.Caller = nobody }, NotVerified},
+		{"look-up failed", func(v *CommandLookedUp, _ *Request) { v.Caller = Caller{Standing: Unverified} }, NotVerified},
+		{"administrator without an id", func(v *CommandLookedUp, _ *Request) { v.Caller.ObjectID = "" }, NotVerified},
+		{"missing target", func(v *CommandLookedUp, _ *Request) { v.Target = Target{Account: AccountMissing} }, TargetMissing},
+		{"guest target", func(v *CommandLookedUp, _ *Request) { v.Target.Account = AccountGuest }, TargetGuest},
+		{"external target", func(v *CommandLookedUp, _ *Request) { v.Target.Account = AccountExternal }, TargetGuest},
+		{"unknown target", func(v *CommandLookedUp, _ *Request) { v.Target = Target{Account: AccountUnknown} }, TargetUnknown},
+		{"target without an account", func(v *CommandLookedUp, _ *Request) { v.Target = Target{} }, TargetUnknown},
+		{"shared channel", func(v *CommandLookedUp, _ *Request) { v.Place = Shared }, ChannelShared},
+		{"direct message", func(v *CommandLookedUp, _ *Request) { v.Place = Direct }, ChannelDirect},
+		{"unreadable channel", func(v *CommandLookedUp, _ *Request) { v.Place = Unreadable }, ChannelUnreadable},
+		{"unknown channel", func(v *CommandLookedUp, _ *Request) { v.Place = PlaceUnknown }, ChannelUnknown},
+		{"protected target", func(v *CommandLookedUp, _ *Request) { v.Target.Protected = "breakglass@contoso.com" }, TargetProtected},
+		{"frozen", func(v *CommandLookedUp, _ *Request) { v.Freeze.On = true }, IsFrozen},
+		{"asked before", func(v *CommandLookedUp, _ *Request) { v.OpenCard = OpenCard{Request: "r0"} }, AskedBefore},
+		{"too many", func(v *CommandLookedUp, _ *Request) { v.Over = true }, TooManyRequests},
+		{"protected, and what-if", func(v *CommandLookedUp, r *Request) { v.Target.Protected, r.Command.WhatIf = "x", true }, TargetProtected},
+		{"not an administrator, protected target", func(v *CommandLookedUp, _ *Request) { v.Caller, v.Target.Protected = heidi, "x" }, NotAdministrator},
+		{"not linked", func(v *CommandLookedUp, _ *Request) { v.Caller = Caller{Slack: slackUser("bob"), Standing: NotLinked} }, NotVerified},
+		{"no place at all", func(v *CommandLookedUp, _ *Request) { v.Place = "" }, ChannelUnknown},
+		{"found after an outage", func(_ *CommandLookedUp, r *Request) { r.Received = t0.Add(-policy.TTL - time.Second) }, CommandTooOld},
 		// Who may not ask learns nothing about the target.
-		{"not an administrator, missing target", func(v *Verified, _ *Request) {
+		{"not an administrator, missing target", func(v *CommandLookedUp, _ *Request) {
 			v.Caller, v.Target = heidi, Target{Account: AccountMissing}
 		}, NotAdministrator},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r, v := received(), Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}
+			r, v := received(), CommandLookedUp{Caller: alice, Place: Ours, Target: target, Plan: thePlan}
 			tt.change(&v, &r)
 			after, recs, err := policy.Next(r, v, t0)
 			if err != nil {
@@ -240,7 +240,7 @@ func TestGateForCommands(t *testing.T) {
 
 func TestAllowedChannels(t *testing.T) {
 	p := Policy{TTL: time.Minute, Channels: []string{"C2", "C3"}}
-	v := Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}
+	v := CommandLookedUp{Caller: alice, Place: Ours, Target: target, Plan: thePlan}
 	r := received()
 	if after, _, _ := p.Next(r, v, t0); after.Refusal != ChannelNotAllowed {
 		t.Errorf("in C1: refusal %q, want %q", after.Refusal, ChannelNotAllowed)
@@ -259,31 +259,31 @@ func TestAllowedChannels(t *testing.T) {
 func TestConfirmNeedsTheWholePicture(t *testing.T) {
 	tests := []struct {
 		name   string
-		change func(*Judged, *Press)
+		change func(*PressLookedUp, *Press)
 		want   Reason
 	}{
-		{"as it should be", func(*Judged, *Press) {}, ""},
-		{"requester lost the role", func(j *Judged, _ *Press) { j.Requester.Administrator = false }, RequesterNotAdmin},
-		{"requester unknown now", func(j *Judged, _ *Press) { j.Requester.Standing = Unverified }, RequesterNotAdmin},
-		{"requester is somebody else now", func(j *Judged, _ *Press) { j.Requester = bob }, RequesterNotAdmin},
-		{"requester not looked up", func(j *Judged, _ *Press) { j.Requester = Caller{} }, RequesterNotAdmin},
-		{"target unknown", func(j *Judged, _ *Press) { j.Target = Target{Account: AccountUnknown} }, TargetUnknown},
-		{"target gone", func(j *Judged, _ *Press) { j.Target = Target{Account: AccountMissing} }, TargetChanged},
-		{"target renamed", func(j *Judged, _ *Press) { j.Target.UPN = "other@contoso.com" }, PlanChanged},
-		{"another revoker", func(j *Judged, _ *Press) { j.Plan.Revoker = "SharePoint Online" }, PlanChanged},
-		{"another tenant", func(j *Judged, _ *Press) { j.Plan.Tenant = "fabrikam.onmicrosoft.com" }, PlanChanged},
-		{"pressed on an older plan", func(_ *Judged, p *Press) { p.Plan = "AAAA-AAAA" }, PlanChanged},
-		{"pressed on this plan", func(_ *Judged, p *Press) { p.Plan = thePlan.Code() }, ""},
-		{"target is another account", func(j *Judged, _ *Press) { j.Target.ObjectID = "oid-other" }, TargetChanged},
-		{"target became a guest", func(j *Judged, _ *Press) { j.Target.Account = AccountGuest }, TargetChanged},
-		{"channel became shared", func(j *Judged, _ *Press) { j.Place = Shared }, ChannelShared},
-		{"another message", func(_ *Judged, p *Press) { p.MessageTS = "9.9" }, OtherCard},
-		{"another channel", func(_ *Judged, p *Press) { p.By.Channel = "C9" }, UnknownCard},
-		{"another workspace", func(_ *Judged, p *Press) { p.By.Team = "T9" }, UnknownCard},
-		{"another organization's workspace", func(_ *Judged, p *Press) { p.By.Team, p.By.Enterprise = "T9", "E9" }, UnknownCard},
-		{"an unknown button", func(_ *Judged, p *Press) { p.Verb = "approve" }, UnknownCard},
+		{"as it should be", func(*PressLookedUp, *Press) {}, ""},
+		{"requester lost the role", func(j *PressLookedUp, _ *Press) { j.Requester.Administrator = false }, RequesterNotAdmin},
+		{"requester unknown now", func(j *PressLookedUp, _ *Press) { j.Requester.Standing = Unverified }, RequesterNotAdmin},
+		{"requester is somebody else now", func(j *PressLookedUp, _ *Press) { j.Requester = bob }, RequesterNotAdmin},
+		{"requester not looked up", func(j *PressLookedUp, _ *Press) { j.Requester = Caller{} }, RequesterNotAdmin},
+		{"target unknown", func(j *PressLookedUp, _ *Press) { j.Target = Target{Account: AccountUnknown} }, TargetUnknown},
+		{"target gone", func(j *PressLookedUp, _ *Press) { j.Target = Target{Account: AccountMissing} }, TargetChanged},
+		{"target renamed", func(j *PressLookedUp, _ *Press) { j.Target.UPN = "other@contoso.com" }, PlanChanged},
+		{"another revoker", func(j *PressLookedUp, _ *Press) { j.Plan.Revoker = "SharePoint Online" }, PlanChanged},
+		{"another tenant", func(j *PressLookedUp, _ *Press) { j.Plan.Tenant = "fabrikam.onmicrosoft.com" }, PlanChanged},
+		{"pressed on an older plan", func(_ *PressLookedUp, p *Press) { p.Plan = "AAAA-AAAA" }, PlanChanged},
+		{"pressed on this plan", func(_ *PressLookedUp, p *Press) { p.Plan = thePlan.Code() }, ""},
+		{"target is another account", func(j *PressLookedUp, _ *Press) { j.Target.ObjectID = "oid-other" }, TargetChanged},
+		{"target became a guest", func(j *PressLookedUp, _ *Press) { j.Target.Account = AccountGuest }, TargetChanged},
+		{"channel became shared", func(j *PressLookedUp, _ *Press) { j.Place = Shared }, ChannelShared},
+		{"another message", func(_ *PressLookedUp, p *Press) { p.MessageTS = "9.9" }, OtherCard},
+		{"another channel", func(_ *PressLookedUp, p *Press) { p.By.Channel = "C9" }, UnknownCard},
+		{"another workspace", func(_ *PressLookedUp, p *Press) { p.By.Team = "T9" }, UnknownCard},
+		{"another organization's workspace", func(_ *PressLookedUp, p *Press) { p.By.Team, p.By.Enterprise = "T9", "E9" }, UnknownCard},
+		{"an unknown button", func(_ *PressLookedUp, p *Press) { p.Verb = "approve" }, UnknownCard},
 		// A second Slack account of the same human is the same human.
-		{"requester's second Slack account", func(j *Judged, p *Press) {
+		{"requester's second Slack account", func(j *PressLookedUp, p *Press) {
 			j.Caller = alice
 			j.Caller.Slack = slackUser("alice-2")
 			p.By.SlackUser = j.Caller.Slack
@@ -292,7 +292,7 @@ func TestConfirmNeedsTheWholePicture(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := Press{Key: "k", Verb: Confirm, By: origin(bob), MessageTS: "1.1"}
-			j := Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target, Plan: thePlan}
+			j := PressLookedUp{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target, Plan: thePlan}
 			tt.change(&j, &p)
 			if j.Target != target {
 				j.Plan = planFor(j.Target)
@@ -343,19 +343,19 @@ func TestConfirmAfterExpiryIsRefusedBeforeTheTick(t *testing.T) {
 func TestReplayedPressIsNotJudgedTwice(t *testing.T) {
 	p := Press{Key: "k", Verb: WhatIf, By: origin(bob), MessageTS: "1.1"}
 	r := next(t, pending(t), Pressed{p}, t0)
-	if _, _, err := policy.Next(r, Pressed{p}, t0); !errors.Is(err, ErrNothingToDo) {
-		t.Errorf("replay before the judgment = %v, want ErrNothingToDo", err)
+	if _, _, err := policy.Next(r, Pressed{p}, t0); !errors.Is(err, errNothingToDo) {
+		t.Errorf("replay before the judgment = %v, want errNothingToDo", err)
 	}
-	r = next(t, r, Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target, Plan: thePlan}, t0)
-	if _, _, err := policy.Next(r, Pressed{p}, t0.Add(5*time.Minute)); !errors.Is(err, ErrNothingToDo) {
-		t.Errorf("replay after the judgment = %v, want ErrNothingToDo", err)
+	r = next(t, r, PressLookedUp{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target, Plan: thePlan}, t0)
+	if _, _, err := policy.Next(r, Pressed{p}, t0.Add(5*time.Minute)); !errors.Is(err, errNothingToDo) {
+		t.Errorf("replay after the judgment = %v, want errNothingToDo", err)
 	}
 }
 
 func TestPressOnAnUnknownRequestIsAnswered(t *testing.T) {
 	p := Press{Key: "k", Verb: Confirm, By: origin(bob), MessageTS: "1.1"}
 	r := Request{ID: "k", State: Received, Origin: p.By, Presses: []Press{p}}
-	r = next(t, r, Judged{Key: "k"}, t0)
+	r = next(t, r, PressLookedUp{Key: "k"}, t0)
 	if r.State != Refused || len(r.Replies) != 1 || r.Replies[0].Reason != UnknownCard || r.Replies[0].To != p.By {
 		t.Errorf("state %s, replies %+v; want refused and unknown-card", r.State, r.Replies)
 	}
@@ -366,14 +366,14 @@ func TestPressOnAnUnknownRequestIsAnswered(t *testing.T) {
 }
 
 func TestStartNeedsFreshEvidence(t *testing.T) {
-	late := t0.Add(FreshFor + time.Second)
+	late := t0.Add(freshFor + time.Second)
 	evidence := func(change func(*Evidence)) Started {
 		e := Evidence{At: late, Requester: alice, Approvers: []Caller{bob}, Target: target}
 		change(&e)
 		return Started{Plan: planFor(e.Target), Evidence: &e}
 	}
-	if _, _, err := policy.Next(inState(t, Approved), Started{Plan: thePlan}, late); !errors.Is(err, ErrStale) {
-		t.Errorf("stale start = %v, want ErrStale", err)
+	if _, _, err := policy.Next(inState(t, Approved), Started{Plan: thePlan}, late); !errors.Is(err, errStale) {
+		t.Errorf("stale start = %v, want errStale", err)
 	}
 	tests := []struct {
 		name   string
@@ -401,7 +401,7 @@ func TestStartNeedsFreshEvidence(t *testing.T) {
 				if r.State != Approved || r.SoFar.Trouble != tt.want || !r.RunAt.Equal(late.Add(2*time.Second)) || r.Face() != FaceWaiting {
 					t.Errorf("state %s, so far %+v, again at %v, face %q; want another look soon, and a card that says so", r.State, r.SoFar, r.RunAt, r.Face())
 				}
-				again := late.Add(GiveUpAfter)
+				again := late.Add(giveUpAfter)
 				r = next(t, r, evidence(tt.change), again)
 			}
 			if r.State != Finished || r.Outcome.Result != Failed || r.Outcome.Trouble != tt.want || r.Outcome.Unsure {
@@ -421,7 +421,7 @@ func TestStartNeedsFreshEvidence(t *testing.T) {
 }
 
 func TestOldApprovalIsNeverExecuted(t *testing.T) {
-	late := t0.Add(RunWithin + time.Second)
+	late := t0.Add(runWithin + time.Second)
 	e := &Evidence{At: late, Requester: alice, Approvers: []Caller{bob}, Target: target}
 	r := next(t, inState(t, Approved), Started{Plan: thePlan, Evidence: e}, late)
 	if r.State != Finished || r.Outcome.Trouble != TooOld || r.Outcome.Result != Failed {
@@ -435,12 +435,12 @@ func TestOldApprovalIsNeverExecuted(t *testing.T) {
 
 func TestOutcomeIsWrittenOnce(t *testing.T) {
 	r := inState(t, Finished)
-	if _, _, err := policy.Next(r, Executed{Outcome{Result: Failed}}, t0); !errors.Is(err, ErrNothingToDo) {
-		t.Errorf("second outcome = %v, want ErrNothingToDo", err)
+	if _, _, err := policy.Next(r, Executed{Outcome{Result: Failed}}, t0); !errors.Is(err, errNothingToDo) {
+		t.Errorf("second outcome = %v, want errNothingToDo", err)
 	}
 	for _, s := range []State{Received, Pending, Planned, Answered, Noted, Refused, Canceled, Expired, Finished, Settling, Done} {
-		if _, _, err := policy.Next(inState(t, s), Started{Plan: thePlan}, t0); !errors.Is(err, ErrNothingToDo) {
-			t.Errorf("starting a %s request = %v, want ErrNothingToDo", s, err)
+		if _, _, err := policy.Next(inState(t, s), Started{Plan: thePlan}, t0); !errors.Is(err, errNothingToDo) {
+			t.Errorf("starting a %s request = %v, want errNothingToDo", s, err)
 		}
 	}
 }
@@ -510,7 +510,7 @@ func TestSettlingPasses(t *testing.T) {
 
 func TestChannelGone(t *testing.T) {
 	gone := Reported{Shown{Gone: "is_archived"}}
-	r := next(t, next(t, received(), Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0), gone, t0)
+	r := next(t, next(t, received(), CommandLookedUp{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0), gone, t0)
 	if r.State != Refused || len(r.Replies) != 1 || r.Replies[0].Reason != CardNotPosted {
 		t.Errorf("before the card: %s, %+v; want refused and card-not-posted", r.State, r.Replies)
 	}
@@ -531,11 +531,11 @@ func TestChannelGone(t *testing.T) {
 
 func TestAnswersAreNotTriedForEver(t *testing.T) {
 	r := inState(t, Refused)
-	r = next(t, r, Reported{Shown{Failed: true}}, t0.Add(AnswerWithin-time.Second))
+	r = next(t, r, Reported{Shown{Failed: true}}, t0.Add(answerWithin-time.Second))
 	if len(r.Replies) != 1 {
 		t.Error("an answer was given up too early")
 	}
-	r = next(t, r, Reported{Shown{Failed: true}}, t0.Add(AnswerWithin+time.Second))
+	r = next(t, r, Reported{Shown{Failed: true}}, t0.Add(answerWithin+time.Second))
 	if len(r.Replies) != 0 || !r.Due.IsZero() {
 		t.Errorf("%d answers left, due %v; want none", len(r.Replies), r.Due)
 	}
@@ -554,12 +554,12 @@ func TestTransitionsDoNotShareMemory(t *testing.T) {
 // Between two writes of a worker nothing may take longer than its lease.
 func TestBoundsFitIntoTheLease(t *testing.T) {
 	for what, d := range map[string]time.Duration{
-		"look-ups": LookWithin + 2*writeWithin,
-		"effect":   RevokeWithin + LastLook + writeWithin,
-		"report":   ReportWithin + writeWithin,
+		"look-ups": lookWithin + 2*writeWithin,
+		"effect":   revokeWithin + LastLook + writeWithin,
+		"report":   reportWithin + writeWithin,
 	} {
-		if d >= LeaseFor {
-			t.Errorf("%s take up to %v, the lease is %v", what, d, LeaseFor)
+		if d >= leaseFor {
+			t.Errorf("%s take up to %v, the lease is %v", what, d, leaseFor)
 		}
 	}
 }
@@ -567,11 +567,11 @@ func TestBoundsFitIntoTheLease(t *testing.T) {
 func TestPressInTimeIsJudgedALittleLate(t *testing.T) {
 	p := Press{Key: "k", Verb: Confirm, By: origin(bob), MessageTS: "1.1", At: t0.Add(policy.TTL - time.Second)}
 	r := next(t, pending(t), Pressed{p}, p.At)
-	j := Judged{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target, Plan: thePlan}
-	if after := next(t, r, j, t0.Add(policy.TTL+JudgeGrace-time.Second)); after.State != Approved {
+	j := PressLookedUp{Key: "k", Caller: bob, Place: Ours, Requester: alice, Target: target, Plan: thePlan}
+	if after := next(t, r, j, t0.Add(policy.TTL+judgeGrace-time.Second)); after.State != Approved {
 		t.Errorf("within the grace: %s, want approved", after.State)
 	}
-	if after := next(t, r, j, t0.Add(policy.TTL+JudgeGrace+time.Second)); after.State != Pending || after.Replies[0].Reason != AlreadyExpired {
+	if after := next(t, r, j, t0.Add(policy.TTL+judgeGrace+time.Second)); after.State != Pending || after.Replies[0].Reason != AlreadyExpired {
 		t.Errorf("after the grace: %s, want pending and already-expired", after.State)
 	}
 }
@@ -609,7 +609,7 @@ func TestTooManyPressesAreRefusedNotForgotten(t *testing.T) {
 // A card whose post went unanswered is looked for a minute later, once, while it
 // waits, and again whenever it changes.
 func TestCopiesOfACardAreLookedFor(t *testing.T) {
-	r := next(t, received(), Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0)
+	r := next(t, received(), CommandLookedUp{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0)
 	r = next(t, r, Reported{Shown{Card: Card{Doubt: true}, Failed: true}}, t0)
 	r = next(t, r, Reported{Shown{Card: shown}}, t0.Add(time.Second))
 	if want := t0.Add(lookForCopies); !r.Due.Equal(want) {
@@ -628,10 +628,10 @@ func TestCopiesOfACardAreLookedFor(t *testing.T) {
 func TestPressInTimeIsJudgedBeforeExpiry(t *testing.T) {
 	p := Press{Key: "k", Verb: Confirm, By: origin(bob), MessageTS: "1.1", At: t0.Add(policy.TTL - time.Second)}
 	r := next(t, pending(t), Pressed{p}, p.At)
-	if _, _, err := policy.Next(r, Ticked{}, t0.Add(policy.TTL)); !errors.Is(err, ErrNothingToDo) {
-		t.Errorf("tick with a press in time waiting = %v, want ErrNothingToDo", err)
+	if _, _, err := policy.Next(r, Ticked{}, t0.Add(policy.TTL)); !errors.Is(err, errNothingToDo) {
+		t.Errorf("tick with a press in time waiting = %v, want errNothingToDo", err)
 	}
-	if after := next(t, r, Ticked{}, t0.Add(policy.TTL+JudgeGrace+time.Second)); after.State != Expired {
+	if after := next(t, r, Ticked{}, t0.Add(policy.TTL+judgeGrace+time.Second)); after.State != Expired {
 		t.Errorf("after the grace: %s, want expired", after.State)
 	}
 }
@@ -659,7 +659,7 @@ func TestChannelGoneWithTheCard(t *testing.T) {
 	pressed := func(r Request, by Caller, verb Verb) Request {
 		p := Press{Key: string(verb), Verb: verb, By: origin(by), MessageTS: "1.1", At: t0}
 		r = next(t, r, Pressed{p}, t0)
-		return next(t, r, Judged{Key: p.Key, At: t0, Caller: by, Place: Ours, Requester: alice, Target: target, Plan: thePlan}, t0)
+		return next(t, r, PressLookedUp{Key: p.Key, At: t0, Caller: by, Place: Ours, Requester: alice, Target: target, Plan: thePlan}, t0)
 	}
 	before := next(t, posted, gone, t0)
 	tests := map[string]struct {
@@ -689,7 +689,7 @@ func TestChannelGoneWithTheCard(t *testing.T) {
 // A worker may have posted the card and died before it could say so: what expired
 // without a card is looked for, and closed where it is found.
 func TestExpiredWithoutACardIsLookedFor(t *testing.T) {
-	r := next(t, received(), Verified{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0)
+	r := next(t, received(), CommandLookedUp{Caller: alice, Place: Ours, Target: target, Plan: thePlan}, t0)
 	r = next(t, r, Ticked{}, t0.Add(policy.TTL))
 	r = next(t, r, Reported{Shown{Replied: []string{string(r.ID)}}}, t0.Add(policy.TTL))
 	if want := t0.Add(policy.TTL + settlePasses[0]); !r.Due.Equal(want) {

@@ -15,18 +15,19 @@ import (
 // writes is bounded well below it, so that no call is made on a lease that may
 // have ended (TestBoundsFitIntoTheLease).
 const (
-	LeaseFor     = 30 * time.Second
-	LookWithin   = 9 * time.Second  // all look-ups of a step, side by side
-	RevokeWithin = 15 * time.Second // one attempt, without its last look
+	leaseFor     = 30 * time.Second
+	lookWithin   = 9 * time.Second  // all look-ups of a step, side by side
+	revokeWithin = 15 * time.Second // one attempt, without its last look
 	LastLook     = 3 * time.Second
-	ReportWithin = 12 * time.Second
+	reportWithin = 12 * time.Second
 	// startWithin is how long after the write before it an effect may begin.
-	startWithin = LeaseFor - RevokeWithin - LastLook - 2*writeWithin
+	startWithin = leaseFor - revokeWithin - LastLook - 2*writeWithin
 	writeWithin = 4 * time.Second
 	afterError  = time.Second // before a request whose step failed is due again
 	poll        = time.Second
 	sweepEvery  = 5 * time.Minute
 	workers     = 16
+	lookups     = 16 // of people who have pressed, side by side
 	maxSteps    = 32 // on one claim; more means that something does not converge
 )
 
@@ -41,7 +42,7 @@ func (s *Service) Run(ctx context.Context) {
 	slots := make(chan struct{}, workers)
 	for ctx.Err() == nil {
 		slots <- struct{}{}
-		r, err := s.store.Claim(ctx, LeaseFor)
+		r, err := s.store.Claim(ctx, leaseFor)
 		if err == nil {
 			wg.Go(func() {
 				s.advance(ctx, r)
@@ -65,7 +66,7 @@ func (s *Service) Run(ctx context.Context) {
 // Work takes one due request as far as it goes now, and reports whether there was
 // one: Run for those who decide themselves when to do what.
 func (s *Service) Work(ctx context.Context) (bool, error) {
-	r, err := s.store.Claim(ctx, LeaseFor)
+	r, err := s.store.Claim(ctx, leaseFor)
 	if errors.Is(err, ErrNothingDue) {
 		return false, nil
 	}
@@ -155,7 +156,7 @@ func (s *Service) step(ctx context.Context, r Request) (next Request, more bool,
 		return r, false, nil
 	case r.State == Received:
 		next, err = s.verify(ctx, r)
-	case r.mustShowFirst() && now.Sub(r.ApprovedAt) <= RunWithin:
+	case r.mustShowFirst() && now.Sub(r.ApprovedAt) <= runWithin:
 		if now.Before(r.RetryAt) {
 			return r, false, nil
 		}
@@ -186,7 +187,7 @@ func (s *Service) apply(ctx context.Context, claimed Request, events ...Event) (
 		var all []Record
 		for _, e := range events {
 			after, recs, err := s.policy.Next(r, e, now)
-			if errors.Is(err, ErrNothingToDo) {
+			if errors.Is(err, errNothingToDo) {
 				continue
 			}
 			if err != nil {
@@ -194,7 +195,7 @@ func (s *Service) apply(ctx context.Context, claimed Request, events ...Event) (
 			}
 			r, all = after, append(all, recs...)
 		}
-		r.Lease.At, r.Lease.Until = now, now.Add(LeaseFor)
+		r.Lease.At, r.Lease.Until = now, now.Add(leaseFor)
 		return r, all, nil
 	})
 	if err != nil {

@@ -51,10 +51,10 @@ func (h *Handler) previewLink(ctx context.Context, w http.ResponseWriter, t requ
 func follows(r request.Request, t request.Ticket) (facts []fact, agree string) {
 	var what string
 	switch {
-	case t.Press == nil && r.Command.Task == request.Link:
+	case t.Press == nil && r.Command.Kind == request.Link:
 		return nil, "Link them"
-	case t.Press == nil && r.Command.Task != request.Revoke:
-		what = "the command " + string(r.Command.Task)
+	case t.Press == nil && r.Command.Kind != request.Revoke:
+		what = "the command " + string(r.Command.Kind)
 	case t.Press == nil && r.Command.Unconfirmed:
 		return []fact{
 			{"And then", "signing out " + cmp.Or(r.Command.User, "the Slack user "+r.Command.Mention) + " at once, without a second person (-Confirm:$false)"},

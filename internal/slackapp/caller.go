@@ -14,7 +14,7 @@ import (
 // address if they are a full member of the bot's own workspace (or Grid
 // organization), else why not. It is an authz.Vouch.
 func (c *Client) Vouch(ctx context.Context, by request.Origin) (request.Standing, string, request.Fault) {
-	self, err := c.Self(ctx)
+	self, err := c.whoAmI(ctx)
 	if err != nil {
 		return request.Unverified, "", fault(err)
 	}
@@ -74,28 +74,4 @@ func belongs(u *slack.User, self Self) bool {
 	}
 	return self.Enterprise != "" && u.Enterprise.EnterpriseID == self.Enterprise &&
 		slices.Contains(u.Enterprise.Teams, self.Team)
-}
-
-// Place implements request.Reporter.
-func (rp *Reporter) Place(ctx context.Context, at request.Origin) (request.Place, request.Fault) {
-	if strings.HasPrefix(at.Channel, "D") { // asking would need a scope that serves nothing else
-		return request.Direct, request.Fault{}
-	}
-	ctx, cancel := context.WithTimeout(ctx, callWithin)
-	defer cancel()
-	ch, err := rp.slack.reads.GetConversationInfoContext(ctx, &slack.GetConversationInfoInput{ChannelID: at.Channel})
-	if err != nil {
-		f := fault(err)
-		if f.Code == "channel_not_found" || f.Code == "missing_scope" { // a private channel without the bot, a group conversation
-			return request.Unreadable, f
-		}
-		return request.PlaceUnknown, f
-	}
-	switch {
-	case ch.IsIM:
-		return request.Direct, request.Fault{}
-	case ch.IsExtShared || ch.IsPendingExtShared:
-		return request.Shared, request.Fault{}
-	}
-	return request.Ours, request.Fault{}
 }

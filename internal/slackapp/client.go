@@ -64,16 +64,16 @@ func NewClient(token, base string, transport http.RoundTripper) (*Client, error)
 	}, nil
 }
 
-// Self returns who the bot is, asking Slack once.
-func (c *Client) Self(ctx context.Context) (Self, error) {
-	if self := c.Known(); self.Team != "" {
+// whoAmI returns who the bot is, asking Slack once.
+func (c *Client) whoAmI(ctx context.Context) (Self, error) {
+	if self := c.known(); self.Team != "" {
 		return self, nil
 	}
 	return c.Check(ctx)
 }
 
-// Known returns who the bot is if Slack has said so already, else the zero Self.
-func (c *Client) Known() Self {
+// known returns who the bot is if Slack has said so already, else the zero Self.
+func (c *Client) known() Self {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.self

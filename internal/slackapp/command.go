@@ -63,8 +63,8 @@ func parseCommand(text string) (typed, error) {
 	if wantsHelp(items) {
 		return typed{}, &usage{usageText()}
 	}
-	if task, ok := taskOf(items[0]); ok {
-		return parseTask(task, items[1:])
+	if kind, ok := kindOf(items[0]); ok {
+		return parseOther(kind, items[1:])
 	}
 	b := binding{values: map[string]word{}, on: map[string]bool{}}
 	if err := b.bind(items); err != nil {
@@ -73,25 +73,25 @@ func parseCommand(text string) (typed, error) {
 	return b.command()
 }
 
-// taskOf reads a first word that asks for something else than a revocation: no
+// kindOf reads a first word that asks for something else than a revocation: no
 // sign-in name looks like that.
-func taskOf(first item) (request.Task, bool) {
-	task := request.Task(strings.ToLower(first.word.text))
-	return task, !first.param && first.word.link == noLink && (task == request.Freeze || task == request.Link || task == request.Unlink)
+func kindOf(first item) (request.Kind, bool) {
+	kind := request.Kind(strings.ToLower(first.word.text))
+	return kind, !first.param && first.word.link == noLink && (kind == request.Freeze || kind == request.Link || kind == request.Unlink)
 }
 
-// parseTask reads what stands behind such a word: a reason, for the record.
-func parseTask(task request.Task, rest []item) (typed, error) {
+// parseOther reads what stands behind such a word: a reason, for the record.
+func parseOther(kind request.Kind, rest []item) (typed, error) {
 	b := binding{values: map[string]word{}, on: map[string]bool{}}
 	if err := b.bind(rest); err != nil {
 		return typed{}, err
 	}
 	for _, p := range parameters {
-		if _, given := b.values[p.name]; given && !p.noMeaning && (p.name != "Reason" || task != request.Freeze) {
-			return typed{}, wrong("Type: `"+CommandName+" "+string(task)+"`", "A parameter cannot be found that matches parameter name '%s' of %s.", p.name, string(task))
+		if _, given := b.values[p.name]; given && !p.noMeaning && (p.name != "Reason" || kind != request.Freeze) {
+			return typed{}, wrong("Type: `"+CommandName+" "+string(kind)+"`", "A parameter cannot be found that matches parameter name '%s' of %s.", p.name, string(kind))
 		}
 	}
-	c := typed{Command: request.Command{Task: task}, ignored: b.ignored}
+	c := typed{Command: request.Command{Kind: kind}, ignored: b.ignored}
 	c.Reason = strings.Join(strings.Fields(b.values["Reason"].text), " ")
 	return c, checkLength(c.Reason, maxReason)
 }

@@ -85,8 +85,8 @@ func readAs(text string) string {
 	}
 	var b strings.Builder
 	b.WriteString("= ")
-	if c.Task != request.Revoke {
-		fmt.Fprintf(&b, "the task %s", c.Task)
+	if c.Kind != request.Revoke {
+		fmt.Fprintf(&b, "the command %s", c.Kind)
 	} else if c.Mention != "" {
 		fmt.Fprintf(&b, "the account of Slack user %s", c.Mention)
 	} else {
@@ -124,8 +124,8 @@ func FuzzParseCommand(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := parseCommand(text)
-		if err == nil && c.Task != request.Revoke {
-			if c.User != "" || c.Mention != "" || !typedInOrder(strings.ToLower(text), string(c.Task)) {
+		if err == nil && c.Kind != request.Revoke {
+			if c.User != "" || c.Mention != "" || !typedInOrder(strings.ToLower(text), string(c.Kind)) {
 				t.Errorf("parseCommand(%q) = %+v, which was not typed like that", text, c)
 			}
 			return

@@ -150,7 +150,7 @@ func (h *Handler) interactivity(w http.ResponseWriter, r *http.Request, d delive
 	}
 	team := a.team()
 	if team == "" {
-		team = h.slack.Known().Team
+		team = h.slack.known().Team
 	}
 	id, press := a.press(d.key, team)
 	ctx, cancel := context.WithTimeout(r.Context(), storeWithin)
@@ -203,7 +203,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request, d delivery) {
 // foreign reports whether a delivery comes from another workspace than the
 // bot's. Until Slack has said which that is, the worker's own checks decide.
 func (h *Handler) foreign(team, enterprise string) bool {
-	self := h.slack.Known()
+	self := h.slack.known()
 	if self.Team == "" || team == self.Team {
 		return false
 	}

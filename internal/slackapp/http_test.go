@@ -63,7 +63,7 @@ func deliverTo(t *testing.T, b *inbox, path, body string, header http.Header, ho
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Self(t.Context()); err != nil {
+	if _, err := c.whoAmI(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	body = strings.ReplaceAll(body, "HOOK", url.QueryEscape(srv.URL+"/hook"))

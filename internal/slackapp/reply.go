@@ -108,7 +108,7 @@ func (rp *Reporter) answerTo(r request.Request, a request.Reply) message {
 }
 
 // wayTo leads to a card, where Slack says how. Words have to do otherwise.
-func (rp *Reporter) wayTo(ctx context.Context, card request.Other) string {
+func (rp *Reporter) wayTo(ctx context.Context, card request.OpenCard) string {
 	if card.TS == "" {
 		return ""
 	}
@@ -130,7 +130,7 @@ const signInAction = "sign-in"
 func (rp *Reporter) reply(ctx context.Context, r request.Request, a request.Reply) (settled bool, retryAfter time.Duration) {
 	msg := rp.answerTo(r, a)
 	if a.Reason == request.AskedBefore {
-		msg.text += rp.wayTo(ctx, r.Other)
+		msg.text += rp.wayTo(ctx, r.OpenCard)
 	}
 	log := rp.log.With("request", r.ID, "slack_user", a.To.User, "reason", a.Reason)
 	byMessage := a.Reason == request.ResultByMessage

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"runtime/debug"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/slack-go/slack"
 
@@ -123,60 +121,67 @@ var errNotOnRecord = errors.New("which copy is the card is not on record yet")
 // card posts the card, or updates it when its face has changed.
 func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Shown) error {
 	onRecord := r.Card.TS
-	if r.Card.TS == "" && r.Card.Doubt && r.SettlePassDue() { // one may have appeared after the end
+	if onRecord == "" && r.Card.Doubt && r.SettlePassDue() { // one may have appeared after the end
 		found, err := rp.cardsInChannel(ctx, r)
 		if err != nil || len(found) == 0 {
 			return err
 		}
 		r.Card.TS = found[0]
 	}
-	face := r.Face()
-	current := face == r.Card.Face && (face != request.FacePending || r.Card.Shows == r.Shows())
-	if face == request.NoFace || current && !r.SettlePassDue() && !r.CardLookDue() {
+	if !cardBehind(r) {
 		return nil
 	}
-	ts := r.Card.TS
-	var copies []string // which go last: the card itself is more than they are
-	if r.CardMayExist() {
-		found, err := rp.cardsInChannel(ctx, r)
-		if err != nil {
-			return err
-		}
-		if len(found) > 0 {
-			ts, copies = found[0], found[1:]
-		}
+	ts, copies, err := rp.findCard(ctx, r)
+	if err != nil {
+		return err
 	}
 	msg := card(r)
+	shown := request.Card{TS: ts, Face: r.Face(), Shows: r.Shows(), Digest: msg.digest()}
 	if ts == "" {
-		posted, err := rp.post(ctx, r, "", partCard, msg)
-		if err != nil {
+		if shown.TS, err = rp.post(ctx, r, "", partCard, msg); err != nil {
 			s.Card.Doubt = classify(err).kind == transient
 			return err
 		}
-		s.Card = request.Card{TS: posted, Face: face, Shows: r.Shows(), Digest: msg.digest()}
+		s.Card = shown
 		return nil
 	}
-	look := r.Card.Doubt || r.CardLookDue() || r.SettlePassDue()
-	if look && r.Card.TS != "" { // a copy that appeared late would keep its buttons
-		found, err := rp.cardsInChannel(ctx, r)
-		if err != nil {
-			return err
-		}
-		copies = slices.DeleteFunc(found, func(copied string) bool { return copied == ts })
-	}
-	err := rp.update(ctx, r, ts, partCard, msg)
+	err = rp.update(ctx, r, ts, partCard, msg)
 	if err != nil && !cannotChange(err) {
 		return err
 	}
-	s.Card = request.Card{TS: ts, Face: face, Shows: r.Shows(), Digest: msg.digest()}
 	if err != nil { // it stands as it was
-		s.Card.Digest = r.Card.Digest
+		shown.Digest = r.Card.Digest
 	}
+	s.Card = shown
 	if len(copies) > 0 && ts != onRecord {
 		s.Copies = true
 		return errNotOnRecord
 	}
-	return rp.deleteCards(ctx, r, copies)
+	return rp.deleteCards(ctx, r, copies) // last: the card itself is more than they are
+}
+
+// cardBehind reports whether there is anything to do about r's card now.
+func cardBehind(r request.Request) bool {
+	face := r.Face()
+	current := face == r.Card.Face && (face != request.FacePending || r.Card.Shows == r.Shows())
+	return face != request.NoFace && (!current || r.SettlePassDue() || r.CardLookDue())
+}
+
+// findCard says which message is r's card, "" if there is none yet, and which are copies
+// of it: one that appeared late would keep its buttons.
+func (rp *Reporter) findCard(ctx context.Context, r request.Request) (ts string, copies []string, err error) {
+	ts = r.Card.TS
+	if !r.CardMayExist() && (ts == "" || !r.Card.Doubt && !r.CardLookDue() && !r.SettlePassDue()) {
+		return ts, nil, nil
+	}
+	found, err := rp.cardsInChannel(ctx, r)
+	if err != nil {
+		return "", nil, err
+	}
+	if ts == "" && len(found) > 0 {
+		ts = found[0]
+	}
+	return ts, slices.DeleteFunc(found, func(one string) bool { return one == ts }), nil
 }
 
 // post posts a message of r, in its thread if there is one, and returns its
@@ -210,60 +215,4 @@ func partPlan(r request.Request) string { return "plan " + r.Plan.Code() }
 // read it: an opaque id and nothing else.
 func metadata(id request.ID, part string) slack.SlackMetadata {
 	return slack.SlackMetadata{EventType: metadataType, EventPayload: map[string]any{"request": string(id), "part": part}}
-}
-
-type kind int
-
-const (
-	transient kind = iota // try again; the call may or may not have had its effect
-	permanent             // will never work here
-)
-
-type problem struct {
-	kind       kind
-	code       string
-	retryAfter time.Duration
-}
-
-// permanentCodes are the documented errors of chat.* that trying again does not
-// mend (docs.slack.dev/reference/methods/chat.postMessage).
-var permanentCodes = []string{
-	"channel_not_found", "not_in_channel", "is_archived", "is_inactive", "user_not_in_channel", "user_not_found",
-	"restricted_action", "restricted_action_read_only_channel", "restricted_action_thread_only_channel",
-	"restricted_action_thread_locked", "restricted_action_non_threadable_channel", "cannot_reply_to_message",
-	"message_not_found", "thread_not_found", "no_permission", "team_access_not_granted", "ekm_access_denied",
-	"messages_tab_disabled", "cannot_dm_bot", "user_disabled", "invalid_blocks", "invalid_blocks_format", "msg_too_long",
-	"msg_blocks_too_long", "no_text", "metadata_too_large", "invalid_arguments", "missing_scope",
-}
-
-func classify(err error) problem {
-	if limited, ok := errors.AsType[*slack.RateLimitedError](err); ok {
-		return problem{kind: transient, code: "ratelimited", retryAfter: min(limited.RetryAfter, time.Minute)}
-	}
-	if e, ok := errors.AsType[slack.SlackErrorResponse](err); ok && slices.Contains(permanentCodes, e.Err) {
-		return problem{kind: permanent, code: e.Err}
-	}
-	return problem{kind: transient}
-}
-
-// cannotChange reports whether a message exists no more, or will not change.
-func cannotChange(err error) bool {
-	e, ok := errors.AsType[slack.SlackErrorResponse](err)
-	return ok && slices.Contains([]string{"message_not_found", "cant_update_message", "edit_window_closed"}, e.Err)
-}
-
-// cannotDelete reports whether a message of ours will never be deleted.
-func cannotDelete(err error) bool {
-	e, ok := errors.AsType[slack.SlackErrorResponse](err)
-	return ok && slices.Contains([]string{"cant_delete_message", "compliance_exports_prevent_deletion"}, e.Err)
-}
-
-// cannotLook reports whether messages cannot be looked up at all, for want of a
-// scope or of the method itself.
-func cannotLook(err error) bool {
-	if e, ok := errors.AsType[slack.SlackErrorResponse](err); ok {
-		return slices.Contains([]string{"missing_scope", "unknown_method", "not_allowed_token_type", "method_deprecated"}, e.Err)
-	}
-	e, ok := errors.AsType[slack.StatusCodeError](err)
-	return ok && e.Code == http.StatusNotFound
 }

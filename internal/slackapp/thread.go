@@ -153,7 +153,7 @@ func (rp *Reporter) cardsInChannel(ctx context.Context, r request.Request) ([]st
 // ours reads pages of messages and keeps those that the bot itself posted for
 // this part of a request; anybody can write metadata that looks like it.
 func (rp *Reporter) ours(ctx context.Context, id request.ID, part string, page func() ([]slack.Message, bool, error)) ([]string, error) {
-	self, err := rp.slack.Self(ctx)
+	self, err := rp.slack.whoAmI(ctx)
 	if err != nil {
 		return nil, err
 	}

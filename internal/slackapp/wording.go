@@ -20,7 +20,7 @@ const (
 
 // recordedText is what Slack has at once for a command.
 func recordedText(c request.Command) string {
-	if c.Task != request.Revoke {
+	if c.Kind != request.Revoke {
 		return "Recorded. Looking you up; the answer follows here."
 	}
 	return "Recorded. Looking up your role and the account; the answer follows here."
@@ -82,7 +82,7 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.OwnRequest:
 		return "You asked for this yourself, so you can't confirm it: a second Global Administrator has to press Confirm. You can still cancel it."
 	case request.OwnAccount:
-		if r.Command.Task == request.Freeze {
+		if r.Command.Kind == request.Freeze {
 			return "A card about your own account is open, so you can't freeze everything: other Global Administrators can."
 		}
 		return "This is about your own account, so you can neither confirm nor cancel it. Other Global Administrators decide."
@@ -204,18 +204,18 @@ func frozenBy(r request.Request) string {
 // askedBefore leads to the card that is open for the target already.
 func askedBefore(r request.Request) string {
 	who := "Somebody"
-	if r.Other.Requester.User != "" {
-		who = mention(request.Caller{Slack: r.Other.Requester})
+	if r.OpenCard.Requester.User != "" {
+		who = mention(request.Caller{Slack: r.OpenCard.Requester})
 	}
 	next := "press Confirm there"
-	if r.Other.Requester == r.Origin.SlackUser {
+	if r.OpenCard.Requester == r.Origin.SlackUser {
 		next = "somebody else has to press Confirm there"
 	}
-	if r.Other.Running {
+	if r.OpenCard.Running {
 		next = "it is confirmed and being carried out"
 	}
 	return fmt.Sprintf("%s has asked to sign %s out already: the card is in this channel (request %s). Nothing was posted twice; %s. If that card is gone, use another channel.",
-		who, code(r.Target.UPN), code(string(r.Other.Request)), next)
+		who, code(r.Target.UPN), code(string(r.OpenCard.Request)), next)
 }
 
 var numerals = []string{"no", "one", "two", "three", "four", "five"}

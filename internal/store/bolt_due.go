@@ -147,3 +147,15 @@ func (b *Bolt) forget(ctx context.Context, ids []request.ID) error {
 	})
 	return err
 }
+
+// Open implements request.Store.
+func (b *Bolt) Open(context.Context) ([]request.ID, error) {
+	var ids []request.ID
+	err := boltError(b.db.View(func(tx *bolt.Tx) error {
+		return tx.Bucket(bucketDue).ForEach(func(key, _ []byte) error {
+			ids = append(ids, request.ID(key[8:]))
+			return nil
+		})
+	}))
+	return ids, err
+}

@@ -47,7 +47,7 @@ func get(t *testing.T, s contract, id request.ID) request.Request {
 
 func count(t *testing.T, s contract) uint64 {
 	t.Helper()
-	head, err := audit.Verify(s.Records(t.Context(), 1))
+	head, err := audit.Against{}.Verify(s.Records(t.Context(), 1))
 	if err != nil {
 		t.Fatalf("audit chain: %v", err)
 	}

@@ -51,7 +51,7 @@ func TestHeadIsTheCheckpoint(t *testing.T) {
 		headIsLastLine(t, s, "r1", 1)
 		create(t, s, "r2", record("result"))
 		headIsLastLine(t, s, "r2", 3)
-		got, err := audit.Verify(s.Records(t.Context(), 1), verifier)
+		got, err := audit.Against{Keys: []audit.Verifier{verifier}}.Verify(s.Records(t.Context(), 1))
 		if err != nil || got.Checkpoints != 1 || got.Uncovered != 0 || got.Head != get(t, s, "r2").Head {
 			t.Errorf("%s: Verify = %+v, %v", name, got, err)
 		}
@@ -73,7 +73,7 @@ func reports(t *testing.T, path string, want error, count uint64) (got audit.Rep
 	await(t, fmt.Sprintf("a file of %d lines: %v", count, want), func() bool {
 		text, _ := os.ReadFile(path) // it may not be there yet
 		var err error
-		got, err = audit.Verify(audit.Lines(bytes.NewReader(text)))
+		got, err = audit.Against{}.Verify(audit.Lines(bytes.NewReader(text)))
 		return errors.Is(err, want) && got.Count == count
 	})
 	return got

@@ -100,7 +100,7 @@ func (h *history) tolerates() bool { return h.unsure != nil }
 // check holds every request's history against its versions and its record.
 func (h *history) check(t *testing.T, s contract) {
 	t.Helper()
-	if _, err := audit.Verify(s.Records(t.Context(), 1)); err != nil {
+	if _, err := (audit.Against{}).Verify(s.Records(t.Context(), 1)); err != nil {
 		t.Fatal(err)
 	}
 	recorded := map[request.ID][]string{}

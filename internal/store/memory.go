@@ -172,3 +172,17 @@ func (m *Memory) Records(_ context.Context, from uint64) iter.Seq2[[]byte, error
 		}
 	}
 }
+
+// Open implements request.Store.
+func (m *Memory) Open(context.Context) ([]request.ID, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var ids []request.ID
+	for id, w := range m.rows {
+		if !w.wake.IsZero() {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}

@@ -134,7 +134,7 @@ func TestReadBoltReadsWhatNobodyHasOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := audit.Verify(r.Records(t.Context(), 1)); err != nil || got.Count != 1 {
+	if got, err := (audit.Against{}).Verify(r.Records(t.Context(), 1)); err != nil || got.Count != 1 {
 		t.Errorf("read %+v, %v; want one line", got, err)
 	}
 	if err := r.Close(); err != nil {

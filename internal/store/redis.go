@@ -182,11 +182,11 @@ func (s *Redis) update(ctx context.Context, id request.ID, from func(view) (requ
 		if err != nil {
 			return next, err
 		}
-		swapped, again, err := s.try(ctx, v, r, next, lines)
+		swapped, answerLost, err := s.try(ctx, v, r, next, lines)
 		if err != nil || swapped { // both, where it stands and is not replicated
 			return next, err
 		}
-		lost = lost || again
+		lost = lost || answerLost
 		select {
 		case <-ctx.Done():
 			if lost {

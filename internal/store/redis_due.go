@@ -117,3 +117,16 @@ func (s *Redis) Sweep(ctx context.Context) (int, error) {
 	}
 	return n, nil
 }
+
+// Open implements request.Store.
+func (s *Redis) Open(ctx context.Context) ([]request.ID, error) {
+	names, err := s.client.ZRange(ctx, keyDueSet, 0, -1).Result()
+	if err != nil {
+		return nil, redisError("listing open requests", err)
+	}
+	ids := make([]request.ID, len(names))
+	for i, name := range names {
+		ids[i] = request.ID(name)
+	}
+	return ids, nil
+}

@@ -7,58 +7,11 @@ import (
 	"time"
 )
 
+// ErrUsed is returned for what can be used once, and was.
+var ErrUsed = errors.New("used already")
+
 // usedFor is how long what can be used once is remembered: longer than it is valid.
 const usedFor = TicketFor + time.Minute
-
-// LinkOf reads the object id that a Slack user is linked to; "" if they are not.
-func LinkOf(ctx context.Context, st Store, u SlackUser) (string, error) {
-	r, err := st.Get(ctx, linkNote(u))
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return "", fmt.Errorf("reading link: %w", err)
-	}
-	return r.Note.Link.ObjectID, nil
-}
-
-// LinkedUser is a Slack user with the account that they are linked to.
-type LinkedUser struct {
-	User SlackUser
-	Bound
-}
-
-// LinksOf lists all links of a store.
-func LinksOf(ctx context.Context, st Store) ([]LinkedUser, error) {
-	ids, err := st.Open(ctx) // links are looked at again and again, so they all are due some time
-	if err != nil {
-		return nil, fmt.Errorf("listing links: %w", err)
-	}
-	var all []LinkedUser
-	for _, id := range ids {
-		who, ok := linkedUser(id)
-		if !ok {
-			continue
-		}
-		r, err := st.Get(ctx, id)
-		if err != nil {
-			return nil, fmt.Errorf("reading link: %w", err)
-		}
-		all = append(all, LinkedUser{who, r.Note.Link})
-	}
-	return all, nil
-}
-
-// RemoveLink is the operator's way to end a link. It reports whether there was one.
-func RemoveLink(ctx context.Context, st Store, u SlackUser) (bool, error) {
-	_, err := st.Update(ctx, linkNote(u), func(r Request, now time.Time) (Request, []Record, error) {
-		return Policy{}.Next(r, Unlinking{}, now)
-	})
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNothingToDo) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("removing link: %w", err)
-	}
-	return true, nil
-}
 
 // Once returns ErrUsed if it was called with the same key before.
 func (s *Service) Once(ctx context.Context, key string) error {
@@ -100,16 +53,11 @@ func (s *Service) LinkTo(ctx context.Context, t Ticket, objectID, use string) (R
 	return "", s.carryOn(ctx, t, use)
 }
 
-// LinkedTo is the object id that a Slack user is linked to; "" if they are not.
-func (s *Service) LinkedTo(ctx context.Context, u SlackUser) (string, error) {
-	return LinkOf(ctx, s.store, u)
-}
-
 // carryOn does what somebody wanted before they had to link their account.
 func (s *Service) carryOn(ctx context.Context, t Ticket, use string) error {
 	if t.Press != nil {
 		press := *t.Press
-		press.Key += "/" + use
+		press.Key += "-" + use
 		return s.Press(ctx, t.Request, press)
 	}
 	r, err := s.store.Get(ctx, t.Request)
@@ -119,7 +67,7 @@ func (s *Service) carryOn(ctx context.Context, t Ticket, use string) error {
 	if err != nil {
 		return fmt.Errorf("reading the command: %w", err)
 	}
-	if r.Origin != t.By || r.Command.Task == Link {
+	if r.Origin != t.By || r.Command.Kind == Link {
 		return nil
 	}
 	return s.Ask(ctx, r.ID+"-"+ID(use), r.Command, r.Origin)
@@ -138,23 +86,7 @@ func (s *Service) Behind(ctx context.Context, t Ticket) (Request, error) {
 // use of the ticket.
 func (s *Service) ConfirmWith(ctx context.Context, t Ticket, proof Proof, use string) error {
 	press := *t.Press
-	press.Key += "/" + use
+	press.Key += "-" + use
 	press.Plan, press.Proof = proof.Plan, proof
 	return s.Press(ctx, t.Request, press)
-}
-
-// Left has a linked Slack user looked at again: somebody says that they are gone.
-func (s *Service) Left(ctx context.Context, u SlackUser) error {
-	_, err := s.store.Update(ctx, linkNote(u), func(r Request, now time.Time) (Request, []Record, error) {
-		if r.Note.Link.ObjectID == "" {
-			return r, nil, ErrNothingToDo
-		}
-		r.RetryAt, r.Due = now, now
-		return r, nil, nil
-	})
-	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNothingToDo) {
-		return fmt.Errorf("recording that somebody left: %w", err)
-	}
-	s.wake()
-	return nil
 }
