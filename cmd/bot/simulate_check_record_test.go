@@ -23,8 +23,12 @@ func (s *simulation) checkRecords(r request.Request, entries []audit.Entry) {
 		}
 		at = max(at, now)
 	}
+	shown := 2 // in the thread, once more if the plan changed
+	if r.Thread.Gone {
+		shown = s.pressed(r.ID, request.WhatIf) // to each privately
+	}
 	for event, most := range map[string]int{
-		"command allowed": 1, "confirm allowed": max(1, s.plan.policy.Approvals), "cancel allowed": 1, "what-if allowed": 2, "result ": 1, "expire ": 1,
+		"command allowed": 1, "confirm allowed": max(1, s.plan.policy.Approvals), "cancel allowed": 1, "what-if allowed": shown, "result ": 1, "expire ": 1,
 		"execute ": r.Attempts,
 	} {
 		if count[event] > most {
@@ -43,6 +47,17 @@ func (s *simulation) checkRecords(r request.Request, entries []audit.Entry) {
 	if r.State == request.Canceled && count["cancel allowed"] != 1 || r.State == request.Expired && count["expire "] != 1 {
 		s.violate("record", "%s is %s, and the record does not say so", r.ID, r.State)
 	}
+}
+
+// pressed is how many presses of a button there were, replays not counted.
+func (s *simulation) pressed(id request.ID, verb request.Verb) int {
+	keys := map[string]bool{}
+	for _, d := range s.people.deliveries {
+		if d.request == id && d.verb == verb {
+			keys[d.key] = true
+		}
+	}
+	return len(keys)
 }
 
 // checkOrphans: everything that the bot has posted belongs to something.
