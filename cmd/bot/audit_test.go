@@ -204,7 +204,7 @@ func TestAuditVerify(t *testing.T) {
 		{[]string{"forked", "--key", public}, exitFailure, "fork: at number 6, noticed 2026-11-24 09:00:00 UTC: the store lost number 6 to 6, and went on with nothing"},
 		{[]string{"empty"}, exitOK, "lines: none"},
 		{[]string{"missing"}, exitSettings, "FILE cannot be read"},
-		{[]string{"whole", "--key", private}, exitSettings, "--key is no verifier key"},
+		{[]string{"whole", "--key", private}, exitSettings, "--key is not a verifier key"},
 		{[]string{"whole", "--head", "5:abc"}, exitSettings, "--head must be"},
 		{nil, exitSettings, "expected"},
 	}

@@ -206,7 +206,7 @@ func TestAnHourWithFaults(t *testing.T) {
 		b.world.SetFault(sandbox.Fault{Name: "come later", System: "graph", Match: "revokeSignInSessions", Status: 429, RetryAfter: 20 * time.Second, Times: 1})
 		b.press("Confirm")
 		b.wait(5 * time.Second)
-		if card := b.card(); !strings.Contains(card.Plain, "asks again by itself") {
+		if card := b.card(); !strings.Contains(card.Plain, "tries again by itself at") {
 			t.Errorf("card while Microsoft asks to wait: %s", card.Plain)
 		}
 		b.wait(20 * time.Second)

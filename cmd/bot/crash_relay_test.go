@@ -18,9 +18,9 @@ import (
 // addresses, since a plan names them, and each its own proxy on the way there: so it is
 // known whose call it is. The names are those in the certificate of httptest.
 const (
-	crashSlack = "https://slack.contoso.com"
-	crashEntra = "https://login.contoso.com"
-	crashGraph = "https://graph.contoso.com"
+	crashSlack = "https://slack.example.com"
+	crashEntra = "https://login.example.com"
+	crashGraph = "https://graph.example.com"
 )
 
 // crashRelay is the proxy of one replica. It opens what passes and hands it on to the
