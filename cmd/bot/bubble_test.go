@@ -204,8 +204,9 @@ func TestAnHourWithFaults(t *testing.T) {
 		b.say("/revoke-session mallory@contoso.com")
 		b.wait(time.Second)
 		b.world.SetFault(sandbox.Fault{Name: "come later", System: "graph", Match: "revokeSignInSessions", Status: 429, RetryAfter: 20 * time.Second, Times: 1})
+		b.world.SetFault(sandbox.Fault{Name: "silent", System: "slack", Match: "users.info", Hang: true, Times: 1})
 		b.press("Confirm")
-		b.wait(5 * time.Second)
+		b.wait(5 * time.Second) // of which Slack says nothing for three and a half
 		if card := b.card(); !strings.Contains(card.Plain, "tries again by itself at") {
 			t.Errorf("card while Microsoft asks to wait: %s", card.Plain)
 		}

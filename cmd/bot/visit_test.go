@@ -122,9 +122,13 @@ func joinVerb(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(storyOf(ts).world.Join(args...))
 }
 
-// slackVerb: slack deactivates|reactivates person
+// slackVerb: slack deactivates|reactivates person, or slack locks: the thread of the card
 func slackVerb(ts *testscript.TestScript, neg bool, args []string) {
 	s := storyOf(ts)
+	if args[0] == "locks" {
+		ts.Check(s.world.LockThread(s.lastCard.Channel, s.lastCard.TS))
+		return
+	}
 	change := map[string]func(context.Context, string) (sandbox.Delivery, error){
 		"deactivates": s.world.Deactivate, "reactivates": s.world.Reactivate,
 	}[args[0]]

@@ -35,17 +35,22 @@ type Card struct {
 	Doubt bool `json:"doubt,omitempty"`
 	// LookAt is when to look for such a copy while the card still waits.
 	LookAt time.Time `json:"look_at,omitzero"`
+	// Gone says that the card cannot be changed any more.
+	Gone bool `json:"gone,omitempty"`
 }
 
 // Thread is what stands under the card.
 type Thread struct {
 	PlanWanted bool   `json:"plan_wanted,omitempty"`
+	PlanFor    Origin `json:"plan_for,omitzero"` // who wanted it last
 	PlanTS     string `json:"plan_ts,omitempty"`
 	ResultTS   string `json:"result_ts,omitempty"`   // the one message that ends up holding the result
 	ResultDone bool   `json:"result_done,omitempty"` // it holds it
 	// ResultDigest is the reporter's, of what the message says.
 	ResultDigest string `json:"result_digest,omitempty"`
-	Gone         bool   `json:"gone,omitempty"` // nothing can be shown there any more
+	// Gone says that nothing can be put there any more. The card may still be writable,
+	// under which a thread was locked for instance.
+	Gone bool `json:"gone,omitempty"`
 }
 
 // Face is what the card should show.
@@ -90,15 +95,18 @@ func (r Request) Unshown() bool {
 	if len(r.Replies) > 0 {
 		return true
 	}
+	behind := r.Face() != r.Card.Face || r.Face() == FacePending && r.Shows() != r.Card.Shows
 	if r.Thread.Gone {
-		return false
+		return behind && r.CardAlone()
 	}
-	return r.Face() != r.Card.Face ||
-		r.Face() == FacePending && r.Shows() != r.Card.Shows ||
+	return behind ||
 		r.Thread.PlanWanted && r.Thread.PlanTS == "" ||
 		r.Authorized() && r.Thread.ResultTS == "" ||
 		r.HasOutcome() && !r.Thread.ResultDone
 }
+
+// CardAlone reports whether the card can be changed although nothing can be put under it.
+func (r Request) CardAlone() bool { return r.Thread.Gone && r.Card.TS != "" && !r.Card.Gone }
 
 // CardMayExist reports whether a card may have been posted without our knowing.
 func (r Request) CardMayExist() bool {

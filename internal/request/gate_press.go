@@ -89,6 +89,9 @@ func (p Policy) mayConfirm(r Request, press Press, e PressLookedUp) (Reason, Fau
 	if why, fault := isSecondPerson(r, press, e); why != "" {
 		return why, fault
 	}
+	if e.Target.Account == AccountMissing {
+		return "", Fault{} // there is nothing left to run, which everybody should know
+	}
 	if p.stepsUp(e.Target) && !press.Proof.proves(e.Caller, r, press.At) {
 		return StepUpNeeded, Fault{}
 	}
@@ -113,6 +116,9 @@ func isSecondPerson(r Request, press Press, e PressLookedUp) (Reason, Fault) {
 	}
 	if e.Target.Account == AccountUnknown {
 		return TargetUnknown, e.Target.Fault
+	}
+	if e.Target.Account == AccountMissing {
+		return "", Fault{}
 	}
 	if !sameAccount(r.Target, e.Target) {
 		return TargetChanged, Fault{}

@@ -30,6 +30,9 @@ func stillHolds(r Request, e Evidence) (Trouble, Fault) {
 	if e.Target.Account == AccountUnknown {
 		return Unreachable, e.Target.Fault
 	}
+	if e.Target.Account == AccountMissing {
+		return TargetGone, e.Target.Fault
+	}
 	if !sameAccount(r.Target, e.Target) {
 		return TargetDiffers, e.Target.Fault
 	}

@@ -43,6 +43,17 @@ const (
 	TooOld             Trouble = "too-old"          // confirmed too long ago to be carried out
 )
 
+// result is that of a revocation which a trouble kept from being sent.
+func (t Trouble) result() Result {
+	if t == TargetGone {
+		return NotFound
+	}
+	if t == SwitchedOff {
+		return NotAvailable
+	}
+	return Failed
+}
+
 // retryAfter is how soon what could not be read again may be; zero where a trouble is
 // what was read.
 func (t Trouble) retryAfter() time.Duration {

@@ -55,13 +55,16 @@ func (p Policy) judged(r Request, e PressLookedUp, now time.Time) (Request, []Re
 	r.RetryAt = time.Time{} // what there is to show has changed
 	switch press.Verb {
 	case Confirm:
+		if e.Target.Account == AccountMissing {
+			return p.endsGone(r, press, e, now)
+		}
 		r = p.confirmed(r, e, press.Proof.proves(e.Caller, r, press.At), now)
 	case Cancel:
 		r.State, r.Closer, r.ClosedAt = Canceled, e.Caller, now
 	case WhatIf:
-		r.Thread.PlanWanted = !r.Thread.Gone
+		r.Thread.PlanWanted, r.Thread.PlanFor = !r.Thread.Gone, press.By
 	}
-	if r.Thread.Gone {
+	if r.Card.Gone || r.Thread.Gone && press.Verb == WhatIf {
 		r = r.owePress(press, now)
 	}
 	return r, []Record{r.record(string(press.Verb), e.Caller, now).allowed()}, nil
@@ -95,6 +98,17 @@ func (p Policy) confirmed(r Request, e PressLookedUp, proven bool, now time.Time
 	return r
 }
 
+// endsGone ends a request at its Confirm, because the account exists no more: that is a
+// result, and nothing is run for it, however many would have had to confirm.
+func (p Policy) endsGone(r Request, press Press, e PressLookedUp, now time.Time) (Request, []Record, error) {
+	e.Caller.Proven = press.Proof.proves(e.Caller, r, press.At)
+	r.Requester, r.Approvers = e.Requester, append(r.Approvers, e.Caller)
+	r.State, r.ApprovedAt = Approved, now
+	confirm := r.record(string(press.Verb), e.Caller, now).allowed()
+	r, recs, err := executed(r, Outcome{Result: TargetGone.result(), Trouble: TargetGone, Fault: e.Target.Fault, At: now}, now)
+	return r, append([]Record{confirm}, recs...), err
+}
+
 // planAnew puts what is so now on the card, which is then confirmed anew.
 func (r Request) planAnew(e PressLookedUp) Request {
 	changes := r.Plan.changes(e.Plan)
@@ -118,7 +132,7 @@ func ticked(r Request, now time.Time) (Request, []Record, error) {
 	if r.Card.TS == "" {
 		r.Card.Doubt = true // a worker may have posted it and died before it could say so
 		r.Replies = append(r.Replies, Reply{Key: string(r.ID), To: r.Origin, Reason: CardNotPosted, At: now})
-	} else if r.Thread.Gone {
+	} else if r.Card.Gone {
 		r.Replies = append(r.Replies, Reply{Key: string(r.ID), To: r.Origin, Reason: AlreadyExpired, At: now})
 	}
 	return r, []Record{r.record("expire", Caller{}, now)}, nil

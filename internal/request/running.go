@@ -15,11 +15,7 @@ func (p Policy) started(r Request, e Started, now time.Time) (Request, []Record,
 	}
 	forbids := p.forbids(r, e)
 	if r.State == Approved && forbids != NoTrouble {
-		o := Outcome{Result: Failed, Trouble: forbids, At: now}
-		if forbids == SwitchedOff {
-			o.Result = NotAvailable
-		}
-		return executed(r, o, now)
+		return executed(r, Outcome{Result: forbids.result(), Trouble: forbids, At: now}, now)
 	}
 	if e.Evidence == nil && now.Sub(r.CheckedAt) > freshFor {
 		return r, nil, errStale
@@ -34,7 +30,7 @@ func (p Policy) started(r Request, e Started, now time.Time) (Request, []Record,
 	if r.State == Approved {
 		if trouble != NoTrouble {
 			r.BegunAt = cmp.Or(r.BegunAt, now)
-			return executed(r, Outcome{Result: Failed, Trouble: trouble, Fault: fault, At: now, RetryAfter: trouble.retryAfter()}, now)
+			return executed(r, Outcome{Result: trouble.result(), Trouble: trouble, Fault: fault, At: now, RetryAfter: trouble.retryAfter()}, now)
 		}
 		if e.Evidence != nil {
 			r.Target, r.CheckedAt = e.Evidence.Target, e.Evidence.At
@@ -65,6 +61,9 @@ func executed(r Request, o Outcome, now time.Time) (Request, []Record, error) {
 	}
 	o = o.after(r.SoFar)
 	if r.Hold != NoTrouble && o.Trouble == r.Hold {
+		if r.Hold == TargetGone {
+			o.Result = NotFound
+		}
 		o.RetryAfter = max(o.RetryAfter, r.Hold.retryAfter())
 	}
 	if at := now.Add(o.RetryAfter); o.RetryAfter > 0 && at.Before(r.BegunAt.Add(giveUpAfter)) {

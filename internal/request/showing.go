@@ -26,7 +26,8 @@ type Shown struct {
 	// ResultDigest is of what the result's message says.
 	ResultDigest string
 	Replied      []string // keys of the answers that arrived
-	Gone         string   // the chat's error code, if nothing can ever be shown there
+	Gone         string   // the chat's error code, if nothing more can ever be shown there
+	CardGone     bool     // nor can the card be changed
 	Failed       bool     // something is still missing; try again
 	Copies       bool     // of the card stand in the channel, to be deleted once it is on record which one it is
 	RetryAfter   time.Duration
@@ -46,11 +47,16 @@ func reported(r Request, s Shown, now time.Time) (Request, []Record) {
 	}
 	r, recs := answersShown(r, s, now)
 	if s.Failed && r.Failures >= maxFailures && s.Gone == "" {
-		s.Gone = "not reachable for a day"
+		s.Gone, s.CardGone = "not reachable for a day", true
 	}
 	if s.Gone != "" && !r.Thread.Gone {
 		var more []Record
-		r, more = chatGone(r, s.Gone, now)
+		r, more = threadGone(r, s.Gone, now)
+		recs = append(recs, more...)
+	}
+	if s.CardGone && !r.Card.Gone {
+		var more []Record
+		r, more = cardGone(r, now)
 		recs = append(recs, more...)
 	}
 	if s.Failed {
@@ -148,16 +154,17 @@ func settleClosed(r Request, failed bool, now time.Time) Request {
 	return r
 }
 
-// chatGone ends what can no longer be shown in its channel; the people concerned
+// threadGone ends what can no longer be shown under its card; the people concerned
 // are owed a private answer instead.
-func chatGone(r Request, code string, now time.Time) (Request, []Record) {
+func threadGone(r Request, code string, now time.Time) (Request, []Record) {
 	r.Thread.Gone = true
-	if r.HasOutcome() && !r.Thread.ResultDone {
-		return oweResult(r, now), []Record{r.record("channel gone", Caller{}, now).about(ResultByMessage)}
+	if r.Thread.PlanWanted && r.Thread.PlanTS == "" {
+		r.Thread.PlanWanted = false
+		r.Replies = append(r.Replies, Reply{Key: string(r.ID) + "/plan", To: r.Thread.PlanFor, Verb: WhatIf, Reason: PlanShown, At: now})
 	}
-	if why := ended[r.State]; why != "" && r.Face() != r.Card.Face {
-		r.Replies = append(r.Replies, Reply{Key: string(r.ID) + "/ended", To: r.Origin, Reason: why, At: now})
-		return r, []Record{r.record("channel gone", Caller{}, now).about(why)}
+	if r.HasOutcome() && !r.Thread.ResultDone {
+		r.Card.Face = NoFace // it says that the rest is in the thread
+		return oweResult(r, now), []Record{r.record("channel gone", Caller{}, now).about(ResultByMessage)}
 	}
 	if r.State != Pending && r.State != Approved || r.Card.TS != "" {
 		return r, nil
@@ -167,6 +174,18 @@ func chatGone(r Request, code string, now time.Time) (Request, []Record) {
 		Key: string(r.ID), To: r.Origin, Reason: CardNotPosted, Fault: Fault{System: Slack, Code: code}, At: now,
 	})
 	return r, []Record{r.record("card", r.Requester, now).refused(CardNotPosted)}
+}
+
+// cardGone notes that the card stays as it is. Who asked is told how it ended, if not by
+// the result.
+func cardGone(r Request, now time.Time) (Request, []Record) {
+	r.Card.Gone = true
+	why := ended[r.State]
+	if why == "" || r.Face() == r.Card.Face {
+		return r, nil
+	}
+	r.Replies = append(r.Replies, Reply{Key: string(r.ID) + "/ended", To: r.Origin, Reason: why, At: now})
+	return r, []Record{r.record("channel gone", Caller{}, now).about(why)}
 }
 
 // ended is what a requester is told whose card can't be closed any more.

@@ -268,7 +268,6 @@ func TestConfirmNeedsTheWholePicture(t *testing.T) {
 		{"requester is somebody else now", func(j *PressLookedUp, _ *Press) { j.Requester = bob }, RequesterNotAdmin},
 		{"requester not looked up", func(j *PressLookedUp, _ *Press) { j.Requester = Caller{} }, RequesterNotAdmin},
 		{"target unknown", func(j *PressLookedUp, _ *Press) { j.Target = Target{Account: AccountUnknown} }, TargetUnknown},
-		{"target gone", func(j *PressLookedUp, _ *Press) { j.Target = Target{Account: AccountMissing} }, TargetChanged},
 		{"target renamed", func(j *PressLookedUp, _ *Press) { j.Target.UPN = "other@contoso.com" }, PlanChanged},
 		{"another revoker", func(j *PressLookedUp, _ *Press) { j.Plan.Revoker = "SharePoint Online" }, PlanChanged},
 		{"another tenant", func(j *PressLookedUp, _ *Press) { j.Plan.Tenant = "fabrikam.onmicrosoft.com" }, PlanChanged},
@@ -309,6 +308,38 @@ func TestConfirmNeedsTheWholePicture(t *testing.T) {
 				t.Errorf("state %s, replies %+v; want pending and %q", r.State, r.Replies, tt.want)
 			}
 		})
+	}
+}
+
+// A Confirm on an account that exists no more ends the request for all to see, with
+// nothing run, where one of somebody else changes nothing.
+func TestConfirmOfADeletedAccount(t *testing.T) {
+	p := Policy{TTL: policy.TTL, Approvals: 3, StepUp: StepUpAlways}
+	confirm := func(by Caller) (Request, []Record) {
+		press := Press{Key: "k", Verb: Confirm, By: origin(by), MessageTS: "1.1", At: t0}
+		r := next(t, pending(t), Pressed{press}, t0)
+		after, recs, err := p.Next(r, PressLookedUp{Key: "k", Caller: by, Place: Ours, Requester: alice, Target: Target{Account: AccountMissing}}, t0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return after, recs
+	}
+	r, recs := confirm(bob)
+	if r.State != Finished || r.Outcome.Result != NotFound || r.Outcome.Trouble != TargetGone || r.Outcome.Sends != 0 || r.Attempts != 0 {
+		t.Errorf("state %s after %d attempts, outcome %+v; want result 1, and nothing tried", r.State, r.Attempts, r.Outcome)
+	}
+	if r.Target != target || r.actor().ObjectID != bob.ObjectID {
+		t.Errorf("target %+v, confirmed by %q; want what the card shows, and bob", r.Target, r.actor().ObjectID)
+	}
+	if len(recs) != 2 || recs[0].Event != "confirm" || recs[0].Decision != "allowed" || recs[1].Event != "result" {
+		t.Errorf("records %+v, want the confirm and the result", recs)
+	}
+	lost := carol
+	lost.Administrator = false
+	for _, by := range []Caller{alice, lost} {
+		if r, _ := confirm(by); r.State != Pending || len(r.Replies) != 1 {
+			t.Errorf("by %s: state %s, replies %+v; want a refusal", by.Slack.User, r.State, r.Replies)
+		}
 	}
 }
 
@@ -387,6 +418,7 @@ func TestStartNeedsFreshEvidence(t *testing.T) {
 		{"role unknown", func(e *Evidence) { e.Approvers[0].Standing = Unverified }, RoleUnknown},
 		{"target unknown", func(e *Evidence) { e.Target.Account = AccountUnknown }, Unreachable},
 		{"target renamed", func(e *Evidence) { e.Target.UPN = "x@contoso.com" }, TargetDiffers},
+		{"target gone", func(e *Evidence) { e.Target = Target{Account: AccountMissing} }, TargetGone},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -404,8 +436,8 @@ func TestStartNeedsFreshEvidence(t *testing.T) {
 				again := late.Add(giveUpAfter)
 				r = next(t, r, evidence(tt.change), again)
 			}
-			if r.State != Finished || r.Outcome.Result != Failed || r.Outcome.Trouble != tt.want || r.Outcome.Unsure {
-				t.Errorf("state %s, outcome %+v; want result 4 for %s, with certainty", r.State, r.Outcome, tt.want)
+			if r.State != Finished || r.Outcome.Result != tt.want.result() || r.Outcome.Trouble != tt.want || r.Outcome.Unsure {
+				t.Errorf("state %s, outcome %+v; want result %d for %s, with certainty", r.State, r.Outcome, tt.want.result(), tt.want)
 			}
 		})
 		t.Run("resumed, "+tt.name, func(t *testing.T) {
@@ -415,6 +447,12 @@ func TestStartNeedsFreshEvidence(t *testing.T) {
 			}
 			if r.Target != target {
 				t.Errorf("the mark to read back against was overwritten: %+v", r.Target)
+			}
+			if tt.want == TargetGone {
+				r = next(t, r, Executed{Outcome{Result: Failed, Trouble: tt.want, Unsure: true}}, late)
+				if r.Outcome.Result != NotFound || !r.Outcome.Unsure {
+					t.Errorf("outcome %+v, want result 1, unsure", r.Outcome)
+				}
 			}
 		})
 	}
@@ -647,7 +685,8 @@ func TestChannelGoneAfterTheResultWasShown(t *testing.T) {
 // Whose card can't be closed any more is told privately how it ended, and who presses on
 // it what came of that.
 func TestChannelGoneWithTheCard(t *testing.T) {
-	gone := Reported{Shown{Gone: "restricted_action"}}
+	gone := Reported{Shown{Gone: "restricted_action", CardGone: true}}
+	locked := Reported{Shown{Gone: "restricted_action_thread_locked"}}
 	owed := func(r Request) (all []string) {
 		for _, a := range r.Replies {
 			all = append(all, a.To.User+" "+string(a.Reason))
@@ -661,7 +700,7 @@ func TestChannelGoneWithTheCard(t *testing.T) {
 		r = next(t, r, Pressed{p}, t0)
 		return next(t, r, PressLookedUp{Key: p.Key, At: t0, Caller: by, Place: Ours, Requester: alice, Target: target, Plan: thePlan}, t0)
 	}
-	before := next(t, posted, gone, t0)
+	before, alone := next(t, posted, gone, t0), next(t, posted, locked, t0)
 	tests := map[string]struct {
 		r    Request
 		want []string
@@ -673,6 +712,13 @@ func TestChannelGoneWithTheCard(t *testing.T) {
 		"canceled afterwards":       {pressed(before, bob, Cancel), []string{"U-bob already-canceled"}},
 		"plan asked for afterwards": {pressed(before, bob, WhatIf), []string{"U-bob plan-shown"}},
 		"confirmed afterwards":      {pressed(before, bob, Confirm), []string{"U-bob already-confirmed"}},
+
+		"the thread alone, expired":       {next(t, alone, Ticked{}, late), nil},
+		"the thread alone, canceled":      {pressed(alone, bob, Cancel), nil},
+		"the thread alone, confirmed":     {pressed(alone, bob, Confirm), nil},
+		"the thread alone, plan asked":    {pressed(alone, bob, WhatIf), []string{"U-bob plan-shown"}},
+		"the thread alone, before a plan": {next(t, pressed(posted, bob, WhatIf), locked, t0), []string{"U-bob plan-shown"}},
+		"the thread, then the card":       {next(t, pressed(alone, bob, Cancel), gone, t0), []string{"U-alice already-canceled"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

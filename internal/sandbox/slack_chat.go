@@ -132,6 +132,9 @@ func (s *Sandbox) thread(c *channel, threadTS string) (string, map[string]any) {
 			if m.threadTS != "" {
 				return "", slackError("cannot_reply_to_message")
 			}
+			if m.locked {
+				return "", slackError("restricted_action_thread_locked")
+			}
 			return threadTS, nil
 		}
 	}

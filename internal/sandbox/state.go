@@ -204,3 +204,18 @@ func (s *Sandbox) changeAccount(name string, change func(*entraAccount)) error {
 	s.touch()
 	return nil
 }
+
+// LockThread has an administrator of Slack lock a message's thread. The message itself
+// can still be edited. It returns an error if there is no such message.
+func (s *Sandbox) LockThread(channel, ts string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.world.messages {
+		if m.channel == channel && m.ts == ts {
+			m.locked = true
+			s.touch()
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no message %s", ts)
+}

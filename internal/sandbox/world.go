@@ -44,6 +44,7 @@ type message struct {
 	metadata              json.RawMessage
 	editedTS              string
 	tombstone             bool // deleted, but its thread lives on
+	locked                bool // nobody may write into its thread
 	looks                 rendered
 }
 

@@ -22,7 +22,7 @@ func (c *Client) Vouch(ctx context.Context, by request.Origin) (request.Standing
 	if by.Team != "" && by.Team != self.Team && !sameOrg || by.Home != "" && by.Home != self.Team && self.Enterprise == "" {
 		return request.SlackOutsider, "", request.Fault{} // a user's id alone does not say of which workspace
 	}
-	u, err := c.reads.GetUserInfoContext(ctx, by.User)
+	u, err := read(ctx, func() (*slack.User, error) { return c.reads.GetUserInfoContext(ctx, by.User) })
 	if err != nil {
 		f := fault(err)
 		if f.Code == "user_not_found" || f.Code == "user_not_visible" || f.Code == "users_not_found" {
@@ -38,7 +38,7 @@ func (c *Client) Vouch(ctx context.Context, by request.Origin) (request.Standing
 
 // Name describes a user to somebody who has to recognize them: name, address and id.
 func (c *Client) Name(ctx context.Context, who request.Origin) (string, error) {
-	u, err := c.reads.GetUserInfoContext(ctx, who.User)
+	u, err := read(ctx, func() (*slack.User, error) { return c.reads.GetUserInfoContext(ctx, who.User) })
 	if err != nil {
 		return "", safe(err)
 	}

@@ -34,7 +34,7 @@ func face(r request.Request) message {
 		blocks = append(blocks, because(r)...)
 		return message{
 			text:   fmt.Sprintf("Asked by %s. %s %s", mention(r.Requester), authority(r), esc(result)),
-			blocks: append(blocks, note("Evidence and details are in the thread.")),
+			blocks: append(blocks, note(where(r))),
 		}
 	case request.FaceCanceled:
 		return closedCard(r, "Canceled: "+upn, fmt.Sprintf("Canceled by %s. Nothing was run for %s.", mention(r.Closer), esc(upn)))
@@ -45,6 +45,14 @@ func face(r request.Request) message {
 	case request.NoFace:
 	}
 	return message{text: "Nothing to show."}
+}
+
+// where says where the rest of a result is.
+func where(r request.Request) string {
+	if r.Thread.Gone && !r.Thread.ResultDone {
+		return "This thread can't be written to. Who asked and who confirmed have the evidence and details by private message."
+	}
+	return "Evidence and details are in the thread."
 }
 
 func expiredText(r request.Request) string {

@@ -51,13 +51,13 @@ func NewClient(token, base string, transport http.RoundTripper) (*Client, error)
 	}
 	hc := &http.Client{Transport: transport, Timeout: callWithin}
 	retries := slack.RetryConfig{
-		MaxRetries: 2, RetryAfterDuration: time.Second,
-		BackoffInitial: 200 * time.Millisecond, BackoffMax: time.Second, BackoffJitter: 200 * time.Millisecond,
+		MaxRetries: readTries - 1, RetryAfterDuration: time.Second,
+		BackoffInitial: readPause, BackoffMax: time.Second, BackoffJitter: readPause,
 	}
-	retries.Handlers = slack.AllBuiltinRetryHandlers(retries)
+	retries.Handlers = repeats(retries)
 	at := slack.OptionAPIURL(strings.TrimSuffix(base, "/") + "/")
 	return &Client{
-		reads:  slack.New(token, slack.OptionHTTPClient(hc), at, slack.OptionRetryConfig(retries)),
+		reads:  slack.New(token, slack.OptionHTTPClient(&http.Client{Transport: transport, Timeout: readWithin}), at, slack.OptionRetryConfig(retries)),
 		writes: slack.New(token, slack.OptionHTTPClient(hc), at),
 		plain:  hc,
 		base:   u,

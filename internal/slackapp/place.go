@@ -16,7 +16,9 @@ func (rp *Reporter) Place(ctx context.Context, at request.Origin) (request.Place
 	}
 	ctx, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
-	ch, err := rp.slack.reads.GetConversationInfoContext(ctx, &slack.GetConversationInfoInput{ChannelID: at.Channel})
+	ch, err := read(ctx, func() (*slack.Channel, error) {
+		return rp.slack.reads.GetConversationInfoContext(ctx, &slack.GetConversationInfoInput{ChannelID: at.Channel})
+	})
 	if err != nil {
 		f := fault(err)
 		if f.Code == "channel_not_found" || f.Code == "missing_scope" { // a private channel without the bot, a group conversation

@@ -88,16 +88,19 @@ func (rp *Reporter) replies(ctx context.Context, r request.Request) request.Show
 // be brought up to date for now does not keep the result from the thread.
 func (rp *Reporter) public(ctx context.Context, r request.Request) request.Shown {
 	var s request.Shown
-	if r.Thread.Gone {
+	if r.Thread.Gone && !r.CardAlone() {
 		return s
 	}
 	steps := []func(context.Context, request.Request, *request.Shown) error{rp.card, rp.plan, rp.result}
+	if r.CardAlone() {
+		steps = steps[:1]
+	}
 	for i, step := range steps {
 		if err := step(ctx, r, &s); err != nil {
 			p := classify(err)
 			rp.log.Warn("the chat is behind", "request", r.ID, "state", r.State, "error", safe(err))
 			if p.kind == permanent {
-				s.Gone = p.code
+				s.Gone, s.CardGone = p.code, i == 0
 				return s
 			}
 			s.Failed, s.RetryAfter = true, max(s.RetryAfter, p.retryAfter)

@@ -32,11 +32,12 @@ const activationURL = "https://entra.microsoft.com/#view/Microsoft_Azure_PIMComm
 
 // advice says what helps against a fault: often only the bot's operator can.
 func advice(f request.Fault) string {
-	refused := f.Status == http.StatusUnauthorized || f.Status == http.StatusForbidden
 	switch {
 	case f.System == request.Entra && f.Status >= 400 && f.Status < 500 && f.Status != http.StatusTooManyRequests:
 		return "The bot can't sign in to Microsoft: its operator has to renew its credential." + byHand
-	case f.System == request.Graph && refused:
+	case f.System == request.Graph && f.Status == http.StatusUnauthorized: // the token, which is renewed at once
+		return "Microsoft did not accept the bot's token. Try again in a minute; if it stays so, its operator has to look at the app registration." + byHand
+	case f.System == request.Graph && f.Status == http.StatusForbidden:
 		return "The bot lacks a permission, most likely User.Read.All with admin consent: its operator has to grant it." + byHand
 	case f.System == request.Slack && slices.Contains(operatorCodes, f.Code):
 		return "The bot's Slack token is not usable for this: its operator has to look at it." + byHand
@@ -61,6 +62,9 @@ func detail(f request.Fault) string {
 	}
 	if f.RequestID != "" {
 		parts = append(parts, "request-id "+code(f.RequestID))
+	}
+	if len(parts) == 1 && f.System != "" {
+		parts = append(parts, "no answer")
 	}
 	if len(parts) == 0 {
 		return ""
