@@ -82,6 +82,9 @@ func reconcile(ctx context.Context, slack *slackapp.Client, lines iter.Seq2[[]by
 	if _, err := (audit.Against{Part: true}).Verify(collect); err != nil {
 		return fmt.Errorf("verifying the record first: %w", err)
 	}
+	if _, err := slack.Check(ctx); err != nil {
+		return err
+	}
 	differ, unread := 0, 0
 	for _, id := range order {
 		differences, err := compare(ctx, slack, shown[id])

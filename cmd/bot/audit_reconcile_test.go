@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -39,15 +40,18 @@ func TestAuditReconcile(t *testing.T) {
 		return len(shown) == 5
 	})
 	checkStop(t, p)
-	if out, err := reconcileFile(ctx, world, path); err != nil || !strings.Contains(out, "5 requests compared, 0 differences; 0 results") {
+	if out, err := reconcileFile(ctx, world, path, ""); err != nil || !strings.Contains(out, "5 requests compared, 0 differences; 0 results") {
 		t.Fatalf("untouched: %v\n%s", err, out)
+	}
+	if out, err := reconcileFile(ctx, world, path, "xoxb-revoked"); err == nil || !strings.Contains(err.Error(), "invalid_auth") || out != "" {
+		t.Errorf("with a token that Slack refuses: %v\n%s", err, out)
 	}
 
 	asBot(t, world, "chat.delete", url.Values{"channel": {incident}, "ts": {shown[0].Final.Card}})
 	asBot(t, world, "chat.delete", url.Values{"channel": {incident}, "ts": {shown[1].Final.Result}})
 	asBot(t, world, "chat.update", url.Values{"channel": {incident}, "ts": {shown[2].Final.Result}, "text": {"We successfully signed out mallory@contoso.com from all devices."}})
 	asBot(t, world, "chat.update", url.Values{"channel": {incident}, "ts": {shown[4].Final.Card}, "text": {shownText(world, shown[4].Final.Card)}, "blocks": {`[{"type":"section","text":{"type":"mrkdwn","text":"Confirmed by nobody"}}]`}})
-	out, err := reconcileFile(ctx, world, path)
+	out, err := reconcileFile(ctx, world, path, "")
 	if err == nil {
 		t.Errorf("four changes are no error")
 	}
@@ -78,13 +82,14 @@ func TestAuditReconcileVerifiesFirst(t *testing.T) {
 	}
 }
 
-func reconcileFile(ctx context.Context, world *sandbox.Sandbox, path string) (string, error) {
+// reconcileFile does it with a token, or the bot's.
+func reconcileFile(ctx context.Context, world *sandbox.Sandbox, path, token string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return "", err
 	}
 	env := environment(world)
-	slack, err := slackapp.NewClient(env["SLACK_BOT_TOKEN"], env["SLACK_API_URL"], http.DefaultTransport)
+	slack, err := slackapp.NewClient(cmp.Or(token, env["SLACK_BOT_TOKEN"]), env["SLACK_API_URL"], http.DefaultTransport)
 	if err != nil {
 		return "", err
 	}

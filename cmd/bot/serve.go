@@ -17,6 +17,7 @@ import (
 	"github.com/revoke-session/revoke-session/internal/audit"
 	"github.com/revoke-session/revoke-session/internal/request"
 	"github.com/revoke-session/revoke-session/internal/slackapp"
+	"github.com/revoke-session/revoke-session/internal/store"
 )
 
 const (
@@ -48,6 +49,7 @@ func (s *serveCommand) Run(ctx context.Context, parsed *kong.Context, logs logTo
 	if c.links && c.linkKey == "" {
 		log.Warn("what passes through browsers is sealed by the Slack signing secret alone, which whoever administers the Slack app can read: set LINK_KEY")
 	}
+	store.LogRedis(log)
 	st, err := openStore(c)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -319,4 +320,22 @@ func (g *gate) close() {
 		_ = c.Close()
 	}
 	g.conns = nil
+}
+
+// Whatever goes wrong, each line of the log is JSON: go-redis has a logger of its own.
+func TestServeLogsJSONWithoutItsRedis(t *testing.T) {
+	t.Parallel()
+	gone := redistest.StartServer(t)
+	_, p := startIn(t, "secret", "REDIS_URL="+gone.URL(0))
+	gone.Kill()
+	if err := awaitReadiness(p.base, http.StatusServiceUnavailable); err != nil {
+		t.Fatal(err)
+	}
+	awaitFile(t, "what go-redis says", func() bool { return strings.Contains(p.out.String(), `"msg":"go-redis"`) })
+	checkStop(t, p)
+	for line := range strings.Lines(p.out.String()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("no JSON: %s", line)
+		}
+	}
 }

@@ -86,7 +86,7 @@ const (
 	TargetGuest       Reason = "target-guest"
 	TargetUnknown     Reason = "target-unknown"
 	TargetUnresolved  Reason = "target-unresolved" // a mention that leads to no one account; the target's Standing says more
-	TargetChanged     Reason = "target-changed"    // the account can no longer be signed out at all
+	TargetChanged     Reason = "target-changed"    // the account is none that can be signed out here any more
 	PlanChanged       Reason = "plan-changed"      // the card was brought up to date; asked anew
 	PlanShown         Reason = "plan-shown"        // the answer to a What-If command
 	CommandDisabled   Reason = "command-disabled"  // the operator has disabled the command

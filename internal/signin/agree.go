@@ -175,7 +175,7 @@ func (h *Handler) confirm(w http.ResponseWriter, r *http.Request) {
 	case why != "":
 		h.fail(w, http.StatusForbidden, "These accounts can't be linked", "Nothing was linked: the Microsoft account is not an active, full member of its organization.")
 	default:
-		h.page(w, http.StatusOK, page{Title: "Linked", Text: []string{"Go back to Slack: what you had started there is carried on. You can close this page."}})
+		h.page(w, http.StatusOK, page{Title: "Linked", Text: []string{"From now on this bot knows you in Slack. What you had begun there besides is carried on there. You can close this page."}})
 	}
 }
 

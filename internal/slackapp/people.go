@@ -30,9 +30,9 @@ func standingText(a request.Reply) string {
 	case request.SlackGuest:
 		return "Guests of this Slack workspace can't use this bot. Ask a Global Administrator."
 	case request.SlackBot:
-		return "Only people can use this bot."
+		return "Only people can use this bot. Ask a Global Administrator to send the command."
 	case request.SlackDeactivated:
-		return "Your Slack account is deactivated."
+		return "Your Slack account is deactivated. Ask a Global Administrator."
 	case request.SlackOutsider:
 		return "You are not a member of this Slack workspace, so you can't use this bot. Ask somebody of the organization that owns this channel."
 	case request.EmailMissing:
@@ -44,9 +44,9 @@ func standingText(a request.Reply) string {
 	case request.EntraAmbiguous:
 		return "More than one Entra account has your Slack e-mail address, so I can't tell who you are and you don't count as an administrator. Ask another Global Administrator."
 	case request.EntraDisabled:
-		return "Your Entra account is blocked from signing in, so you don't count as an administrator."
+		return "Your Entra account is blocked from signing in, so you don't count as an administrator. Ask another Global Administrator."
 	case request.EntraGuest:
-		return "Your Entra account is a guest here, so you don't count as an administrator."
+		return "Your Entra account is a guest here, so you don't count as an administrator. Ask a Global Administrator of this tenant."
 	case request.NotLinked:
 		return "I don't know yet which Microsoft account is yours. Link it once by signing in; then what you just did is carried on. The button works for ten minutes."
 	case request.Unverified:

@@ -154,7 +154,7 @@ func replyText(r request.Request, a request.Reply) string {
 	case request.TargetUnresolved:
 		return "That mention does not lead to one Entra account, so nothing was done. " + mentionText(r.Target) + " Or type the sign-in name: " + example
 	case request.TargetChanged:
-		return fmt.Sprintf("Nothing was run: the account behind %s has been deleted, or can't be signed out here any more, since the card was posted. Send the command again.", upn)
+		return fmt.Sprintf("Nothing was run: since the card was posted, %s has become a guest, or signs in at another organization, so its sessions can't be revoked here any more. Cancel the card, and ask their home organization, or block or remove the account in this tenant.", upn)
 	case request.PlanChanged:
 		return "Nothing was run: the plan has changed since the card that you saw. " + changeList(r.Changes, "; ") + ". Look at the card again; if it is right, press Confirm again. It is now plan " + code(r.Plan.Code()) + "."
 	case request.PlanShown:
@@ -188,7 +188,10 @@ func replyText(r request.Request, a request.Reply) string {
 		if a.Fault.Code == "not_in_channel" || a.Fault.Code == "channel_not_found" {
 			return "I am not in this channel, so I could not post the card. Nothing was done. Invite me with `/invite`, then send the command again."
 		}
-		return "The card could not be posted in this channel" + detail(a.Fault) + ". Nothing was done."
+		if slices.Contains(operatorCodes, a.Fault.Code) {
+			return "The card could not be posted in this channel" + detail(a.Fault) + ". Nothing was done. " + advice(a.Fault)
+		}
+		return "The card could not be posted in this channel" + detail(a.Fault) + ". Nothing was done. Send the command in another channel that I am in." + byHand
 	case request.CommandTooOld:
 		return fmt.Sprintf("Your command of %s could not be worked on in time: the bot was down or slow. Nothing was done. If it is still needed, send it again.", clock(r.Received))
 	case request.ResultByMessage:

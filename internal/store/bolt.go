@@ -41,7 +41,7 @@ type Bolt struct {
 func OpenBolt(path string, chain request.Chain, now func() time.Time) (*Bolt, error) {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("state file %s is in use by another process: one file serves one process; for several replicas set REDIS_URL", path)
+		return nil, fmt.Errorf("state file %s is in use by another process, and serves one at a time: stop that one first; several replicas need REDIS_URL", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening state file %s: %w", path, err)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"math"
 	mathrand "math/rand/v2"
 	"net"
@@ -57,6 +58,17 @@ func OpenRedis(url string, replicas int, chain request.Chain) (*Redis, error) {
 		return nil, err
 	}
 	return NewRedis(client, replicas, chain), nil
+}
+
+// LogRedis has what go-redis says by itself go to log, for the whole process: else it goes
+// to standard error in a form of its own. Whoever uses a Redis has errors of their own,
+// so it is only for a closer look.
+func LogRedis(log *slog.Logger) { redis.SetLogger(redisLog{log}) }
+
+type redisLog struct{ log *slog.Logger }
+
+func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
+	l.log.DebugContext(ctx, "go-redis", "says", fmt.Sprintf(format, args...))
 }
 
 // NewRedis is OpenRedis with a client that must not send a command again by itself.
