@@ -70,7 +70,7 @@ func (s *simulation) checkOrphans() {
 		if known && m.part == "card" && r.r.Card.TS == m.ts {
 			continue
 		}
-		if !s.plan.promised || s.slack.archived {
+		if !s.plan.promised || s.slack.archived || s.slack.locked {
 			s.stats.forgotten++
 		} else {
 			s.stats.orphans++

@@ -47,7 +47,8 @@ func (s *simulation) check() {
 		s.checkEffects(r, entries[id])
 		if !s.slack.archived {
 			s.checkChat(r)
-		} else if r.Thread.Gone {
+		}
+		if r.Thread.Gone {
 			s.checkByMessage(r)
 		}
 		s.checkRecords(r, entries[id])
@@ -258,6 +259,12 @@ func (s *simulation) checkChat(r request.Request) {
 		if !strings.Contains(m.text, words[r.State]) || strings.Contains(m.blocks, `"actions"`) {
 			s.violate("card", "%s is %s, and its card %s says %.60q, buttons %v", r.ID, r.State, m.ts, m.text, len(m.buttons()) > 0)
 		}
+	}
+	if r.Thread.Gone { // a placeholder from before can stand there for good
+		if !s.slack.locked {
+			s.violate("result", "%s: its thread counts as gone, and nobody has locked it", r.ID)
+		}
+		return
 	}
 	want = 0
 	if r.State == request.Done {

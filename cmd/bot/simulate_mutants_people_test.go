@@ -53,6 +53,15 @@ func (d strangers) Again(ctx context.Context, was request.Caller) request.Caller
 	return c
 }
 
+// allGone takes whatever cannot be written any more for the end of the whole channel.
+type allGone struct{ request.Reporter }
+
+func (g allGone) Report(ctx context.Context, r request.Request) request.Shown {
+	s := g.Reporter.Report(ctx, r)
+	s.CardGone = s.Gone != ""
+	return s
+}
+
 // onlyOnce is a reporter that takes every private answer for delivered.
 type onlyOnce struct{ request.Reporter }
 

@@ -55,6 +55,7 @@ var mutants = []mutation{
 	{name: "roles are not read again", rate: 48, directory: func(d request.Directory) request.Directory { return neverAgain{d} }},
 	{name: "nobody is recognized", rate: 1164, directory: func(d request.Directory) request.Directory { return strangers{d, new(atomic.Int64)} }},
 	{name: "answers are tried once", rate: 1424, reporter: func(r request.Reporter) request.Reporter { return onlyOnce{r} }},
+	{name: "a locked thread takes its card along", rate: 67, reporter: func(r request.Reporter) request.Reporter { return allGone{r} }},
 	{name: "posts without a look", rate: 1676, transport: func(t http.RoundTripper) http.RoundTripper { return &mutantWire{next: t, blind: true} }},
 	{name: "posts are repeated blindly", survives: "copies are looked for, whoever made them", transport: func(t http.RoundTripper) http.RoundTripper { return &mutantWire{next: t, repeat: true} }},
 	{name: "copies are never deleted", rate: 432, transport: func(t http.RoundTripper) http.RoundTripper { return &mutantWire{next: t, keep: true} }},

@@ -115,6 +115,9 @@ func (s *simulation) populate() {
 	if s.rng.IntN(20) == 0 {
 		s.after(s.between(10*time.Second, 5*time.Minute), "the channel is archived", func() { s.slack.archived = true })
 	}
+	if s.rng.IntN(20) == 0 {
+		s.after(s.between(10*time.Second, 5*time.Minute), "the threads are locked", func() { s.slack.locked = true })
+	}
 	if s.rng.IntN(30) == 0 {
 		s.after(s.between(20*time.Second, 3*time.Minute), "all replicas end for long", s.outage)
 	}

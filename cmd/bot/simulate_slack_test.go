@@ -18,6 +18,7 @@ type workspace struct {
 	private  []whisper
 	lastTS   int64 // microseconds
 	archived bool
+	locked   bool // nobody can write into threads
 	sweeps   bool // a mutation: the result that is written last is the only one to stay
 }
 
@@ -138,6 +139,8 @@ func (k *workspace) stamp() string {
 func (k *workspace) post(form url.Values, ts string) answered {
 	if thread := form.Get("thread_ts"); thread != "" && k.find(thread) == nil {
 		return refusal("thread_not_found")
+	} else if thread != "" && k.locked {
+		return refusal("restricted_action_thread_locked")
 	}
 	m := &chatMessage{ts: ts, thread: form.Get("thread_ts")}
 	m.say(form)

@@ -29,7 +29,7 @@ var (
 type simStats struct {
 	effects, extra, lostAnswers, orphans int
 	excuses                              map[string]int // of extra effects: why no look showed the ones before
-	forgotten                            int            // orphans that nobody promised to prevent: no replicas, channel archived
+	forgotten                            int            // orphans that nobody promised to prevent: no replicas, channel archived or threads locked
 	requests, done                       int
 	taken                                []time.Duration
 }

@@ -52,7 +52,7 @@ func NewClient(token, base string, transport http.RoundTripper) (*Client, error)
 	hc := &http.Client{Transport: transport, Timeout: callWithin}
 	retries := slack.RetryConfig{
 		MaxRetries: readTries - 1, RetryAfterDuration: time.Second,
-		BackoffInitial: readPause, BackoffMax: time.Second, BackoffJitter: readPause,
+		BackoffInitial: readPause, BackoffMax: time.Second,
 	}
 	retries.Handlers = repeats(retries)
 	at := slack.OptionAPIURL(strings.TrimSuffix(base, "/") + "/")
