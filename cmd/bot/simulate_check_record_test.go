@@ -1,7 +1,9 @@
 package main
 
 import (
+	"regexp"
 	"slices"
+	"strconv"
 
 	"github.com/revoke-session/revoke-session/internal/audit"
 	"github.com/revoke-session/revoke-session/internal/request"
@@ -46,6 +48,28 @@ func (s *simulation) checkRecords(r request.Request, entries []audit.Entry) {
 	}
 	if r.State == request.Canceled && count["cancel allowed"] != 1 || r.State == request.Expired && count["expire "] != 1 {
 		s.violate("record", "%s is %s, and the record does not say so", r.ID, r.State)
+	}
+}
+
+var anchored = regexp.MustCompile("Record: line ([0-9]+), `([0-9a-f]{64})`")
+
+// checkAnchor: what stands under a result leads to the result's line or further, so that
+// the record cannot be cut before it.
+func (s *simulation) checkAnchor(r request.Request, entries []audit.Entry) {
+	result := slices.IndexFunc(entries, func(e audit.Entry) bool { return e.Event == "result" })
+	for _, m := range s.slack.messages {
+		if m.ts != r.Thread.ResultTS || !r.Thread.ResultDone || result < 0 || !s.plan.promised {
+			continue
+		}
+		found := anchored.FindStringSubmatch(m.blocks)
+		if found == nil {
+			s.violate("anchor", "none under the result of %s", r.ID)
+			continue
+		}
+		n, err := strconv.Atoi(found[1])
+		if err != nil || n < int(entries[result].Seq) || n > len(s.store.lines) || audit.Hash(s.store.lines[n-1]) != found[2] {
+			s.violate("anchor", "%s: line %s is not the one that it names, or before line %d with the result", r.ID, found[1], entries[result].Seq)
+		}
 	}
 }
 

@@ -52,6 +52,7 @@ func (s *simulation) check() {
 			s.checkByMessage(r)
 		}
 		s.checkRecords(r, entries[id])
+		s.checkAnchor(r, entries[id])
 	}
 	s.checkFrozen()
 	s.checkOrphans()

@@ -30,6 +30,7 @@ type account struct {
 	validFrom      []time.Time // by the tenant's clock, in whole seconds; the last counts
 	changed        []time.Time // when each of them came to be, by the world's clock
 	obscured       time.Time   // when somebody last looked and did not see them as they are
+	deleted        bool
 }
 
 type roleChange struct {
@@ -73,11 +74,11 @@ func (t *microsoft) by(match func(a *account) bool) *account {
 }
 
 func (t *microsoft) byUPN(upn string) *account {
-	return t.by(func(a *account) bool { return a.upn == upn || a.id == upn })
+	return t.by(func(a *account) bool { return !a.deleted && (a.upn == upn || a.id == upn) })
 }
 
 func (t *microsoft) bySlack(user string) *account {
-	return t.by(func(a *account) bool { return a.slack == user })
+	return t.by(func(a *account) bool { return !a.deleted && a.slack == user })
 }
 
 // admin reports whether a held the role at some time between from and to.
@@ -142,7 +143,7 @@ func (t *microsoft) call(q query) answered {
 	switch {
 	case !q.auth:
 		return t.graphError(http.StatusUnauthorized, "InvalidAuthenticationToken")
-	case a == nil:
+	case a == nil || a.deleted:
 		return t.graphError(http.StatusNotFound, "Request_ResourceNotFound")
 	case strings.HasSuffix(q.path, revokeSuffix):
 		t.revoke(a, q)

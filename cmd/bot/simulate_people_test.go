@@ -118,6 +118,10 @@ func (s *simulation) populate() {
 	if s.rng.IntN(20) == 0 {
 		s.after(s.between(10*time.Second, 5*time.Minute), "the threads are locked", func() { s.slack.locked = true })
 	}
+	if s.rng.IntN(15) == 0 {
+		who := s.named([]string{"mallory", "mallory", "mike", "bob"}[s.rng.IntN(4)])
+		s.after(s.between(30*time.Second, 4*time.Minute), who.upn+" is deleted", func() { who.deleted = true })
+	}
 	if s.rng.IntN(30) == 0 {
 		s.after(s.between(20*time.Second, 3*time.Minute), "all replicas end for long", s.outage)
 	}
@@ -138,7 +142,9 @@ func (s *simulation) crowd() {
 	}
 }
 
-func (s *simulation) named(name string) *account { return s.tenant.byUPN(name + "@contoso.com") }
+func (s *simulation) named(name string) *account {
+	return s.tenant.by(func(a *account) bool { return a.upn == name+"@contoso.com" })
+}
 
 // outage ends everything for about the time for which an approval is good.
 func (s *simulation) outage() {

@@ -42,7 +42,7 @@ type Card struct {
 // Thread is what stands under the card.
 type Thread struct {
 	PlanWanted bool   `json:"plan_wanted,omitempty"`
-	PlanFor    Origin `json:"plan_for,omitzero"` // who wanted it last
+	PlanFor    Origin `json:"plan_for,omitzero"` // who wanted it
 	PlanTS     string `json:"plan_ts,omitempty"`
 	ResultTS   string `json:"result_ts,omitempty"`   // the one message that ends up holding the result
 	ResultDone bool   `json:"result_done,omitempty"` // it holds it

@@ -25,7 +25,7 @@ func (p Policy) mayPress(r Request, press Press, e PressLookedUp, now time.Time)
 	case Confirm:
 		return p.mayConfirm(r, press, e)
 	case WhatIf:
-		if r.Thread.PlanWanted {
+		if r.Thread.PlanWanted && !r.Thread.Gone {
 			return AlreadyPlanned, Fault{}
 		}
 	case Cancel:

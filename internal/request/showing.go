@@ -126,7 +126,7 @@ func settle(r Request, failed bool, now time.Time) Request {
 		r.SettleAt = r.RetryAt
 	case r.State == Settling && !now.Before(r.SettleAt):
 		r.Passes++
-		if r.Passes >= len(settlePasses) || r.Thread.Gone {
+		if r.Passes >= len(settlePasses) || r.Thread.Gone && !r.CardAlone() {
 			r.State, r.SettleAt = Done, time.Time{}
 		} else {
 			r.SettleAt = now.Add(settlePasses[r.Passes])
@@ -138,7 +138,7 @@ func settle(r Request, failed bool, now time.Time) Request {
 func settleClosed(r Request, failed bool, now time.Time) Request {
 	due := !r.SettleAt.IsZero() && !now.Before(r.SettleAt)
 	switch {
-	case r.Thread.Gone:
+	case r.Thread.Gone && !r.CardAlone():
 		r.SettleAt = time.Time{}
 	case r.SettleAt.IsZero() && r.Passes == 0 && !r.Unshown():
 		r.SettleAt = now.Add(settlePasses[0])
@@ -160,7 +160,16 @@ func threadGone(r Request, code string, now time.Time) (Request, []Record) {
 	r.Thread.Gone = true
 	if r.Thread.PlanWanted && r.Thread.PlanTS == "" {
 		r.Thread.PlanWanted = false
-		r.Replies = append(r.Replies, Reply{Key: string(r.ID) + "/plan", To: r.Thread.PlanFor, Verb: WhatIf, Reason: PlanShown, At: now})
+		to := r.Thread.PlanFor
+		if to.User == "" { // stored by an earlier version
+			to = r.Origin
+		}
+		for i, a := range r.Replies {
+			if a.Reason == AlreadyPlanned {
+				r.Replies[i].Reason = PlanShown
+			}
+		}
+		r.Replies = append(r.Replies, Reply{Key: string(r.ID) + "/plan", To: to, Verb: WhatIf, Reason: PlanShown, At: now})
 	}
 	if r.HasOutcome() && !r.Thread.ResultDone {
 		r.Card.Face = NoFace // it says that the rest is in the thread
@@ -177,14 +186,24 @@ func threadGone(r Request, code string, now time.Time) (Request, []Record) {
 }
 
 // cardGone notes that the card stays as it is. Who asked is told how it ended, if not by
-// the result.
+// the result, and whose press it does not show what came of that.
 func cardGone(r Request, now time.Time) (Request, []Record) {
 	r.Card.Gone = true
+	owe := func(key string, to Origin, why Reason) {
+		r.Replies = append(r.Replies, Reply{Key: string(r.ID) + "/" + key, To: to, Reason: why, At: now})
+	}
+	if n := len(r.Approvers); r.State == Pending && n > 0 && r.Shows() != r.Card.Shows {
+		owe("confirmed", Origin{SlackUser: r.Approvers[n-1].Slack, Channel: r.Origin.Channel}, ConfirmedBefore)
+		return r, nil
+	}
 	why := ended[r.State]
 	if why == "" || r.Face() == r.Card.Face {
 		return r, nil
 	}
-	r.Replies = append(r.Replies, Reply{Key: string(r.ID) + "/ended", To: r.Origin, Reason: why, At: now})
+	owe("ended", r.Origin, why)
+	if r.State == Canceled && r.Closer.Slack != r.Origin.SlackUser {
+		owe("canceled", Origin{SlackUser: r.Closer.Slack, Channel: r.Origin.Channel}, why)
+	}
 	return r, []Record{r.record("channel gone", Caller{}, now).about(why)}
 }
 

@@ -109,7 +109,9 @@ func (s *Service) judge(ctx context.Context, r Request) (Request, error) {
 		}
 		return s.apply(ctx, r, events...)
 	}
-	var all PressLookedUp
+	all := PressLookedUp{ // unless the look-ups get to say otherwise
+		Place: PlaceUnknown, Requester: Caller{Standing: Unverified}, Target: Target{Account: AccountUnknown},
+	}
 	looks := []func(){
 		func() { all.Place, all.Fault = s.reporter.Place(ctx, r.Origin) },
 		func() { all.Requester = s.again(ctx, r.Requester) },

@@ -696,7 +696,7 @@ func TestChannelGoneWithTheCard(t *testing.T) {
 	late := t0.Add(policy.TTL)
 	posted := next(t, pending(t), Reported{Shown{Card: Card{TS: "1.1", Face: FacePending}}}, t0)
 	pressed := func(r Request, by Caller, verb Verb) Request {
-		p := Press{Key: string(verb), Verb: verb, By: origin(by), MessageTS: "1.1", At: t0}
+		p := Press{Key: string(verb) + by.Slack.User, Verb: verb, By: origin(by), MessageTS: "1.1", At: t0}
 		r = next(t, r, Pressed{p}, t0)
 		return next(t, r, PressLookedUp{Key: p.Key, At: t0, Caller: by, Place: Ours, Requester: alice, Target: target, Plan: thePlan}, t0)
 	}
@@ -708,7 +708,8 @@ func TestChannelGoneWithTheCard(t *testing.T) {
 		"waiting":                   {before, nil},
 		"expired afterwards":        {next(t, before, Ticked{}, late), []string{"U-alice already-expired"}},
 		"expired before":            {next(t, next(t, posted, Ticked{}, late), gone, late), []string{"U-alice already-expired"}},
-		"canceled before":           {next(t, pressed(posted, bob, Cancel), gone, t0), []string{"U-alice already-canceled"}},
+		"canceled before":           {next(t, pressed(posted, bob, Cancel), gone, t0), []string{"U-alice already-canceled", "U-bob already-canceled"}},
+		"canceled by who asked":     {next(t, pressed(posted, alice, Cancel), gone, t0), []string{"U-alice already-canceled"}},
 		"canceled afterwards":       {pressed(before, bob, Cancel), []string{"U-bob already-canceled"}},
 		"plan asked for afterwards": {pressed(before, bob, WhatIf), []string{"U-bob plan-shown"}},
 		"confirmed afterwards":      {pressed(before, bob, Confirm), []string{"U-bob already-confirmed"}},
@@ -718,7 +719,10 @@ func TestChannelGoneWithTheCard(t *testing.T) {
 		"the thread alone, confirmed":     {pressed(alone, bob, Confirm), nil},
 		"the thread alone, plan asked":    {pressed(alone, bob, WhatIf), []string{"U-bob plan-shown"}},
 		"the thread alone, before a plan": {next(t, pressed(posted, bob, WhatIf), locked, t0), []string{"U-bob plan-shown"}},
-		"the thread, then the card":       {next(t, pressed(alone, bob, Cancel), gone, t0), []string{"U-alice already-canceled"}},
+		"the thread, then the card":       {next(t, pressed(alone, bob, Cancel), gone, t0), []string{"U-alice already-canceled", "U-bob already-canceled"}},
+		"two plans asked, then locked": {
+			next(t, pressed(pressed(posted, bob, WhatIf), carol, WhatIf), locked, t0), []string{"U-carol plan-shown", "U-bob plan-shown"},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -729,6 +733,42 @@ func TestChannelGoneWithTheCard(t *testing.T) {
 				t.Error("a plan is wanted where none can be shown")
 			}
 		})
+	}
+}
+
+// Whose word is one of several, and not shown any more, is told that it counts.
+func TestCardGoneBetweenTwoConfirms(t *testing.T) {
+	p := Policy{Approvals: 2, TTL: policy.TTL}
+	r, why := confirmAs(t, p, pendingUnder(t, p, target), bob, nil)
+	if why != "" {
+		t.Fatal(why)
+	}
+	r, _, err := p.Next(r, Reported{Shown{Gone: "is_archived", CardGone: true}}, t0)
+	if err != nil || len(r.Replies) != 1 || r.Replies[0].To.User != "U-bob" || r.Replies[0].Reason != ConfirmedBefore {
+		t.Errorf("owed %+v, %v; want bob to be told", r.Replies, err)
+	}
+}
+
+// A card whose thread is locked is looked at as often as any other: what Slack applies
+// late can still be mended. One that cannot be changed is not.
+func TestLockedThreadIsLookedAtAgain(t *testing.T) {
+	for _, state := range []State{Finished, Canceled, Expired} {
+		for _, tt := range []struct {
+			gone bool // the card, too
+			want int
+		}{{false, len(settlePasses)}, {true, map[State]int{Finished: 1}[state]}} {
+			r := inState(t, state)
+			r.Replies, r.Thread.Gone, r.Card.Gone = nil, true, tt.gone
+			card := Card{TS: r.Card.TS, Face: r.Face()}
+			r = next(t, r, Reported{Shown{Card: card}}, t0)
+			passes := 0
+			for ; !r.SettleAt.IsZero(); passes++ {
+				r = next(t, r, Reported{Shown{Card: card}}, r.SettleAt)
+			}
+			if passes != tt.want {
+				t.Errorf("%s, card gone %v: %d more looks, want %d", state, tt.gone, passes, tt.want)
+			}
+		}
 	}
 }
 

@@ -185,6 +185,7 @@ func (s *Service) apply(ctx context.Context, claimed Request, events ...Event) (
 			return r, nil, ErrLeaseLost
 		}
 		var all []Record
+		had := r.HasOutcome()
 		for _, e := range events {
 			after, recs, err := s.policy.Next(r, e, now)
 			if errors.Is(err, errNothingToDo) {
@@ -194,6 +195,9 @@ func (s *Service) apply(ctx context.Context, claimed Request, events ...Event) (
 				return r, nil, err
 			}
 			r, all = after, append(all, recs...)
+			if !had && r.HasOutcome() {
+				break // the head that is shown with it is known after this write only
+			}
 		}
 		r.Lease.At, r.Lease.Until = now, now.Add(leaseFor)
 		return r, all, nil

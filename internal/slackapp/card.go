@@ -47,12 +47,15 @@ func face(r request.Request) message {
 	return message{text: "Nothing to show."}
 }
 
-// where says where the rest of a result is.
+// where says where a result is, with its evidence.
 func where(r request.Request) string {
-	if r.Thread.Gone && !r.Thread.ResultDone {
-		return "This thread can't be written to. Who asked and who confirmed have the evidence and details by private message."
+	switch {
+	case r.Thread.Gone && !r.Thread.ResultDone:
+		return "The thread can't be written to any more: who asked and who confirmed get the result by private message."
+	case r.HasOutcome():
+		return "Evidence and details are in the thread."
 	}
-	return "Evidence and details are in the thread."
+	return "The result appears in the thread."
 }
 
 func expiredText(r request.Request) string {

@@ -152,6 +152,10 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 	if err != nil && !cannotChange(err) {
 		return err
 	}
+	if err != nil && r.CardAlone() {
+		s.Gone, s.CardGone = classify(err).code, true
+		return nil
+	}
 	if err != nil { // it stands as it was
 		shown.Digest = r.Card.Digest
 	}

@@ -92,7 +92,7 @@ func replyText(r request.Request, a request.Reply) string {
 		return "This is about your own account, so you can neither confirm nor cancel it. Other Global Administrators decide."
 	case request.ConfirmedBefore:
 		if r.Missing() == 0 {
-			return "You have confirmed this already, and it is confirmed now: the result appears in the thread."
+			return "You have confirmed this already, and it is confirmed now. " + where(r)
 		}
 		return "You have confirmed this already; it still needs " + whoElse(r) + "."
 	case request.StepUpNeeded:
@@ -120,17 +120,17 @@ func replyText(r request.Request, a request.Reply) string {
 		return requesterText(r, a)
 	case request.AlreadyConfirmed:
 		if r.Command.Unconfirmed {
-			return "This is running already. " + authority(r) + " The result appears in the thread."
+			return "This is running already. " + authority(r) + " " + where(r)
 		}
-		return fmt.Sprintf("%s has already confirmed this; it is running. The result appears in the thread.", confirmers(r))
+		return fmt.Sprintf("%s has already confirmed this; it is running. %s", confirmers(r), where(r))
 	case request.AlreadyDone:
 		switch o := r.Outcome; {
 		case succeeded(o):
-			return "This is already done. " + authority(r) + " The result is in the thread."
+			return "This is already done. " + authority(r) + " " + where(r)
 		case o.Unsure:
-			return "This has already ended, and *it is not known whether it took effect*. " + authority(r) + " The reason is in the thread."
+			return "This has already ended, and *it is not known whether it took effect*. " + authority(r) + " " + where(r)
 		}
-		return "This has already ended *without success*. " + authority(r) + " The reason is in the thread."
+		return "This has already ended *without success*. " + authority(r) + " " + where(r)
 	case request.AlreadyCanceled:
 		return fmt.Sprintf("This was canceled by %s; nothing was run. To ask again, send the command again.", mention(r.Closer))
 	case request.AlreadyExpired:
@@ -159,11 +159,15 @@ func replyText(r request.Request, a request.Reply) string {
 		return "Nothing was run: the plan has changed since the card that you saw. " + changeList(r.Changes, "; ") + ". Look at the card again; if it is right, press Confirm again. It is now plan " + code(r.Plan.Code()) + "."
 	case request.PlanShown:
 		calls, rest := planLists(r)
-		text := esc(whatIfLine(r)) + "\n" + calls + "\n" + rest + "\nNothing was run"
-		if r.Command.WhatIf {
-			text += ", and no card was posted"
+		text := esc(whatIfLine(r)) + "\n" + calls + "\n" + rest + "\n"
+		switch {
+		case r.Authorized():
+			text += "This is the plan only. Meanwhile the request was confirmed."
+		case r.Command.WhatIf:
+			text += "Nothing was run, and no card was posted."
+		default:
+			text += "Nothing was run."
 		}
-		text += "."
 		if r.Command.Verbose {
 			text += "\n" + strings.Join(verbose(r), "\n")
 		}
