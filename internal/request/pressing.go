@@ -56,7 +56,7 @@ func (p Policy) judged(r Request, e PressLookedUp, now time.Time) (Request, []Re
 	switch press.Verb {
 	case Confirm:
 		if e.Target.Account == AccountMissing {
-			return p.endsGone(r, press, e, now)
+			return r.endsGone(press, e, now)
 		}
 		r = p.confirmed(r, e, press.Proof.proves(e.Caller, r, press.At), now)
 	case Cancel:
@@ -100,7 +100,7 @@ func (p Policy) confirmed(r Request, e PressLookedUp, proven bool, now time.Time
 
 // endsGone ends a request at its Confirm, because the account exists no more: that is a
 // result, and nothing is run for it, however many would have had to confirm.
-func (p Policy) endsGone(r Request, press Press, e PressLookedUp, now time.Time) (Request, []Record, error) {
+func (r Request) endsGone(press Press, e PressLookedUp, now time.Time) (Request, []Record, error) {
 	e.Caller.Proven = press.Proof.proves(e.Caller, r, press.At)
 	r.Requester, r.Approvers = e.Requester, append(r.Approvers, e.Caller)
 	r.State, r.ApprovedAt = Approved, now

@@ -88,7 +88,7 @@ func cardShown(r Request, s Shown, now time.Time) Request {
 		r.Card.Doubt, r.Card.LookAt = true, now
 	case s.Card.Doubt:
 		r.Card.Doubt, r.Card.LookAt = true, now.Add(lookForCopies)
-	case !s.Failed && !r.Card.LookAt.IsZero() && !now.Before(r.Card.LookAt):
+	case !s.Failed && r.CardLookDue():
 		r.Card.LookAt = time.Time{}
 	}
 	return r
@@ -113,7 +113,8 @@ func answersShown(r Request, s Shown, now time.Time) (Request, []Record) {
 
 // settle moves a shown result towards Done, and a closed card to where nobody has to
 // look at it any more: the chat is looked at again after a minute and after five, to
-// mend what Slack applied late, or a frozen worker did.
+// mend what Slack applied late, or a frozen worker did. A pass counts only where it was
+// due when the report began: else nobody has looked.
 func settle(r Request, failed bool, now time.Time) Request {
 	switch {
 	case r.closed():
@@ -122,9 +123,9 @@ func settle(r Request, failed bool, now time.Time) Request {
 		r.State, r.SettleAt = Settling, now.Add(settlePasses[0])
 	case r.State == Finished:
 		r.SettleAt = r.RetryAt
-	case r.State == Settling && !now.Before(r.SettleAt) && failed:
+	case r.State == Settling && r.SettlePassDue() && failed:
 		r.SettleAt = r.RetryAt
-	case r.State == Settling && !now.Before(r.SettleAt):
+	case r.State == Settling && r.SettlePassDue():
 		r.Passes++
 		if r.Passes >= len(settlePasses) || r.Thread.Gone && !r.CardAlone() {
 			r.State, r.SettleAt = Done, time.Time{}
@@ -136,7 +137,7 @@ func settle(r Request, failed bool, now time.Time) Request {
 }
 
 func settleClosed(r Request, failed bool, now time.Time) Request {
-	due := !r.SettleAt.IsZero() && !now.Before(r.SettleAt)
+	due := r.SettlePassDue()
 	switch {
 	case r.Thread.Gone && !r.CardAlone():
 		r.SettleAt = time.Time{}

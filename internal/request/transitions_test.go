@@ -44,6 +44,9 @@ func admin(name string) Caller {
 // next is Next for steps that must apply.
 func next(t *testing.T, r Request, e Event, now time.Time) Request {
 	t.Helper()
+	if _, ok := e.(Reported); ok {
+		r.Lease.At = now // a report that took no time
+	}
 	after, _, err := policy.Next(r, e, now)
 	if err != nil {
 		t.Fatalf("Next(%s, %T) = %v", r.State, e, err)
@@ -746,6 +749,39 @@ func TestCardGoneBetweenTwoConfirms(t *testing.T) {
 	r, _, err := p.Next(r, Reported{Shown{Gone: "is_archived", CardGone: true}}, t0)
 	if err != nil || len(r.Replies) != 1 || r.Replies[0].To.User != "U-bob" || r.Replies[0].Reason != ConfirmedBefore {
 		t.Errorf("owed %+v, %v; want bob to be told", r.Replies, err)
+	}
+}
+
+// A report that began before a look was due has not looked: it does not count as one,
+// whatever the time is by its end.
+func TestReportFromBeforeALookIsNone(t *testing.T) {
+	report := func(r Request, began, ended time.Time) Request {
+		r.Lease.At = began
+		shown := Shown{Card: Card{TS: r.Card.TS, Face: r.Face()}, ResultTS: r.Thread.ResultTS, ResultDone: r.Thread.ResultDone}
+		after, _, err := policy.Next(r, Reported{shown}, ended)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return after
+	}
+	canceled := inState(t, Canceled)
+	canceled = report(canceled, t0, t0)
+	for name, r := range map[string]Request{"settling": inState(t, Settling), "canceled": canceled} {
+		due := r.SettleAt
+		if due.IsZero() {
+			t.Fatalf("%s: no look is due", name)
+		}
+		if early := report(r, due.Add(-time.Millisecond), due.Add(time.Second)); !early.SettleAt.Equal(due) || early.Passes != 0 {
+			t.Errorf("%s: the next look is due at %v after %d, want still %v", name, early.SettleAt, early.Passes, due)
+		}
+		if in := report(r, due, due.Add(time.Second)); in.Passes != 1 {
+			t.Errorf("%s: %d looks, want 1", name, in.Passes)
+		}
+	}
+	waiting := inState(t, Pending)
+	waiting.Card.LookAt = t0.Add(time.Minute)
+	if early := report(waiting, t0.Add(time.Minute-time.Millisecond), t0.Add(2*time.Minute)); early.Card.LookAt.IsZero() {
+		t.Error("waiting: the look for copies counts as made")
 	}
 }
 
