@@ -11,7 +11,7 @@ import (
 	"github.com/slack-go/slack"
 )
 
-// Times of a read, all of which fit into callWithin.
+// Times of a read. The call that it is for has callWithin, whatever is left to try.
 const (
 	readWithin = 3500 * time.Millisecond // one try
 	readTries  = 3

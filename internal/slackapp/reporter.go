@@ -153,7 +153,7 @@ func (rp *Reporter) card(ctx context.Context, r request.Request, s *request.Show
 		return err
 	}
 	if err != nil && r.CardAlone() {
-		s.Gone, s.CardGone = classify(err).code, true
+		s.CardGone = true
 		return nil
 	}
 	if err != nil { // it stands as it was
